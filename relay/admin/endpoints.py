@@ -13,6 +13,7 @@ from relay.admin.http.api.dead_letters import dead_letter_endpoints
 from relay.admin.http.api.history import history_endpoints
 from relay.admin.http.api.index import index_endpoints
 from relay.admin.http.api.links import link_endpoints
+from relay.admin.http.api.log import log_endpoints
 from relay.admin.http.api.openapi import with_openapi
 from relay.admin.http.api.rules import rule_endpoints
 from relay.admin.http.api.senders import sender_endpoints
@@ -57,6 +58,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *history_endpoints(relay, history),
             *dead_letter_endpoints(letters),
             *link_endpoints(),
+            *log_endpoints(relay.log_ring),
             *page_endpoints(relay, history=history, letters=letters, senders=senders),
         ]
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from relay.admin.answers.finding import Finding, Level, Overall
     from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
     from relay.admin.answers.status import StatusAnswer
+    from relay.admin.log_ring import LogRing
     from relay.clock import LagProbe
     from relay.config.credentials import Credentials
     from relay.config.schema import Config
@@ -187,6 +188,7 @@ class Relay(Protocol):
     credentials: Credentials | None
     main_pid: int
     """Pid of the supervisor; 0 without one."""
+    log_ring: LogRing
 
     @property
     def control(self) -> Control | None:

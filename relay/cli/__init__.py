@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "capture": "Record what a relay receives in a pcap file.",
     "replay": "Send captured datagrams again.",
     "compare": "Compare another daemon's totals with the relay's.",
+    "bundle": "Write one file for a bug report.",
     "spool": "Show or verify the requests that wait to be sent.",
     "dead": "List, resend or delete the points that the cloud refused.",
     "cloud": "Run a local cloud that checks requests and injects faults.",

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from relay.admin.history import History
+from relay.admin.log_ring import LogRing
 from relay.admin.routes import make_admin
 from relay.admin.subscribers import WindowSubscribers
 from relay.clock import LagProbe
@@ -108,6 +109,7 @@ class Relay:
         in_force: ConfigInForce | None = None,
         main_pid: int = 0,
         deaths: Sequence[tuple[float, str]] = (),
+        log_ring: LogRing | None = None,
     ) -> None:
         self.config = config
         self.in_force = in_force or ConfigInForce(since=clock.wall())
@@ -115,6 +117,7 @@ class Relay:
         """What the admin port may change; set once signals are handled."""
         self.main_pid = main_pid
         """Pid of the supervisor; 0 without one."""
+        self.log_ring = log_ring or LogRing()
         self._cloud = self.use_credentials(config, credentials)
         self._transport = transport or make_transport(config.cloud)
         self.state = state

@@ -15,6 +15,7 @@ from relay.supervisor.log_format import BLOCK, TextFormat, as_date, as_json
 from relay.wording import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -27,15 +28,16 @@ def is_text(log: LogConfig) -> bool:
     return wants_text(log.format)
 
 
-def configure_log(log: LogConfig, *, is_continued: bool = False) -> None:
+def configure_log(log: LogConfig, *, is_continued: bool = False, copy: Callable[[str], object] | None = None) -> None:
     """Send the relay's log to stderr; stdout is for the results of commands.
 
     Args:
         log: format and level.
         is_continued: the reader knows the date from an earlier line.
+        copy: gets each line too.
     """
     date = as_date(time.time()) if is_continued else ""
-    stream = LogStream(sys.stderr, is_text=is_text(log))
+    stream = LogStream(sys.stderr, is_text=is_text(log), copy=copy)
     render = _TextRenderer(stream, TextFormat(date=date)) if is_text(log) else _render_json
     structlog.configure(
         processors=[structlog.processors.add_log_level, _escape, render],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from relay.admin.log_ring import LogRing
 from relay.clock import SystemClock
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses, ingest_settings
@@ -55,10 +56,11 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
         RelayError: the start failed.
     """
     loaded, credentials = prepared.loaded, prepared.credentials
-    configure_log(loaded.config.log)
+    ring = LogRing()
+    configure_log(loaded.config.log, copy=ring.add)
     cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
     not_in_force = why_not_in_force(loaded, worker.text, options)
-    relay = make_relay(prepared, worker, options)
+    relay = make_relay(prepared, worker, options, ring)
     try:
         await relay.open()
     finally:
@@ -79,7 +81,7 @@ def log_cautions(warnings: Iterable[Problem], not_in_force: str) -> None:
         log.warning(event, code="RLY502", why=not_in_force)
 
 
-def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay:
+def make_relay(prepared: Prepared, worker: Worker, options: RunOptions, ring: LogRing) -> Relay:
     """Make a relay on the sockets that the worker inherited, if it inherited any; it is not open."""
     config = prepared.loaded.config
     return Relay(
@@ -88,6 +90,7 @@ def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay
         transport=prepared.transport,
         state=find_state(worker, config),
         clock=SystemClock(),
+        log_ring=ring,
         reporter=Reporter(
             where=str(prepared.loaded.path or ""),
             credentials=prepared.credentials,

@@ -11,10 +11,13 @@ import select
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from relay.supervisor.log_format import WIDTH, TextFormat, as_date, as_json
 from relay.wording import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _COLOURS: Final = {"error": "31", "warning": "33", "note": "36"}
@@ -27,10 +30,16 @@ class LogStream:
     A full pipe must neither end the relay nor block its event loop. Lines for which the stream has no room are lost.
     The next lines that can be written are preceded by one with the number of lost lines. Lines of one event are written
     at once, so that the supervisor's and the worker's do not mix.
+
+    Args:
+        stream: where the lines go.
+        is_text: the format of the line about lost lines.
+        copy: gets each line too, also a lost one.
     """
 
-    def __init__(self, stream: TextIO, *, is_text: bool) -> None:
+    def __init__(self, stream: TextIO, *, is_text: bool, copy: Callable[[str], object] | None = None) -> None:
         self._stream = stream
+        self._copy = copy or (lambda _: None)
         self._is_text = is_text
         self._incomplete = ""
         self._lost = 0
@@ -46,8 +55,11 @@ class LogStream:
     def write(self, text: str) -> None:
         """Write the complete lines; hold the incomplete one."""
         *lines, self._incomplete = f"{self._incomplete}{text}".split("\n")
+        lines = [printable(line) for line in lines]
+        for line in lines:
+            self._copy(line)
         if lines:
-            self._write_lines([self._paint(printable(line)) for line in lines])
+            self._write_lines([self._paint(line) for line in lines])
 
     def flush(self) -> None:
         """Do nothing: complete lines are never buffered."""

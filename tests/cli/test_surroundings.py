@@ -24,6 +24,7 @@ UID = 65532
 """Of the image: it has no entry in the list of users."""
 RELAY = (sys.executable, "-m", "relay")
 ENDING = {
+    "bundle": ("-o", "out.tar.gz", "--admin", "127.0.0.1:1"),
     "capture": ("out.pcap", "--for", "1s"),
     "check": (),
     "compare": ("--for", "1s"),

@@ -135,7 +135,7 @@ async def test_a_bad_file_tells_no_secret_to_the_log_at_a_reload_and_at_a_replac
     relay = start(command=run("-c", path), CONFIG_WATCH="false")
     shown = [command(f"config show {form} -c {path}", relay.environ) for form in ("", "--json")]
     shown.append((await asyncio.to_thread(ask, int(relay.admin.rpartition(":")[2]), CONSOLE)).decode())
-    assert [text.count("http://***@127.0.0.1:9") for text in shown] == [1, 1, 1]
+    assert all("http://***@127.0.0.1:9" in text for text in shown)
     seen = 0
     for text in BAD_FILES:
         path.write_text(text.replace("{}", SECRET))

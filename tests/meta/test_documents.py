@@ -60,7 +60,7 @@ def test_modules_stay_small():
     assert {path: size for path, size in sizes.items() if size > 450} == {}
 
 
-LARGE_FOLDERS = {"admin/answers": 13, "admin/http/api": 13, "cli": 29}
+LARGE_FOLDERS = {"admin/answers": 13, "admin/http/api": 14, "cli": 30}
 """Folders of more than twelve modules. cli/ has one a command, the two of the API one a path; the others shrink."""
 
 

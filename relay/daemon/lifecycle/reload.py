@@ -283,7 +283,7 @@ class Reloader:
         self._relay.status.cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
-        configure_log(config.log, is_continued=True)
+        configure_log(config.log, is_continued=True, copy=self._relay.log_ring.add)
 
 
 def _left_to_the_next() -> RelayError:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay.admin.log_ring import LogRing
 from relay.clock import SystemClock
 from relay.config.loading import Loaded, load
 from relay.daemon.cloud import make_cloud
@@ -38,6 +39,7 @@ class Relay:
         self.closer = self
         self.sender = (None, None, pool_settings(config))
         self.in_force = ConfigInForce()
+        self.log_ring = LogRing()
         self.context = SimpleNamespace(clock=SystemClock())
         self._change = None
 
@@ -84,7 +86,7 @@ def reloading(tmp_path, monkeypatch):
     path = tmp_path / "relay.toml"
     made: list[Counted] = []
     monkeypatch.setattr("relay.daemon.lifecycle.reload.make_transport", lambda _: Counted(made))
-    monkeypatch.setattr("relay.daemon.lifecycle.reload.configure_log", lambda _, is_continued: None)
+    monkeypatch.setattr("relay.daemon.lifecycle.reload.configure_log", lambda _, is_continued, copy: None)
 
     def begin():
         path.write_text("")
