@@ -8,6 +8,7 @@ import pty
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -53,6 +54,17 @@ def test_help_names_every_command():
 
 def test_version():
     assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: native  Python 3.")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("in", "plain,init"), ("config sch", "plain,schema"), ("run --dr", "plain,--dry-run")]
+)
+def test_a_shell_completes_commands_and_options(words, found):
+    script = Path(sys.executable).with_name("statsd-relay")
+    environ = {"PATH": os.environ["PATH"], "_STATSD_RELAY_COMPLETE": "bash_complete"}
+    environ |= {"COMP_WORDS": f"statsd-relay {words}", "COMP_CWORD": str(words.count(" ") + 1)}
+    done = subprocess.run([script], env=environ, capture_output=True, text=True, timeout=50, check=True)
+    assert done.stdout == f"{found}\n"
 
 
 def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
