@@ -8,6 +8,7 @@ not printable become escapes: `\x9b`, `\u202e`. Letters of every script stay as 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 
 def escape(text: bytes) -> str:
@@ -74,6 +75,11 @@ def as_size(size: float) -> str:
 def as_time(seconds: float) -> str:
     """Return a wall time as RFC 3339 in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(seconds))
+
+
+def from_iso(text: str) -> float:
+    """Return the wall time of a text in ISO 8601."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def as_hour(moment: float) -> str:

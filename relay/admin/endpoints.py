@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relay.admin.dead_letters import DeadLetters
 from relay.admin.http.api.config import config_endpoints
 from relay.admin.http.api.dead_letters import dead_letter_endpoints
+from relay.admin.http.api.explain import explain_endpoints
 from relay.admin.http.api.history import history_endpoints
 from relay.admin.http.api.index import index_endpoints
 from relay.admin.http.api.links import link_endpoints
@@ -57,6 +58,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *last_window_endpoints(relay.context.ledger),
             *history_endpoints(relay, history),
             *dead_letter_endpoints(letters),
+            *explain_endpoints(relay),
             *link_endpoints(),
             *log_endpoints(relay.log_ring),
             *page_endpoints(relay, history=history, letters=letters, senders=senders),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.admin.answers.config import ReloadAnswer
+    from relay.admin.answers.explain import ExplainAnswer
     from relay.admin.answers.finding import Finding, Level, Overall
     from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
     from relay.admin.answers.status import StatusAnswer
@@ -193,6 +194,10 @@ class Relay(Protocol):
     @property
     def control(self) -> Control | None:
         """What changes the relay from outside; None while it starts."""
+        ...
+
+    def explain(self, line: bytes) -> ExplainAnswer:
+        """Return what would become of a line that came now. Blocks: a thread calls it."""
         ...
 
     @property

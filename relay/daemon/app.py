@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
+    from relay.admin.answers.explain import ExplainAnswer
     from relay.admin.http.server import AdminServer
     from relay.clock import Clock
     from relay.config.credentials import Credentials
@@ -297,6 +298,12 @@ class Relay:
         cloud = self.use_credentials(config, credentials)
         self._group.create_task(self._egress.reconfigure(before, config, cloud=cloud, transport=transport))
         return Pipeline(self.namer, make_encoder(config, self.idle).encode_window)
+
+    def explain(self, line: bytes) -> ExplainAnswer:
+        """Return what would become of a line that came now. Blocks for the regexes of the rules."""
+        from relay.daemon.explain.text import answer  # noqa: PLC0415 - a start does not need it
+
+        return answer(self.config, line, self.context.clock.wall())
 
     # --- running ------------------------------------------------------------------------------------------------------
 

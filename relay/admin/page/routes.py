@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 
 from relay import __version__
 from relay.admin.http.api.config import read_config
+from relay.admin.http.api.explain import explain_line
 from relay.admin.http.api.history import columns
 from relay.admin.http.api.rules import table as rule_table
 from relay.admin.http.api.windows_last import last_windows
@@ -26,6 +27,7 @@ from relay.admin.page.boxes.access import access_box
 from relay.admin.page.boxes.charts import charts_box
 from relay.admin.page.boxes.config import config_box
 from relay.admin.page.boxes.dead_letters import dead_letters_box
+from relay.admin.page.boxes.find import find_box
 from relay.admin.page.boxes.flow import flow_box
 from relay.admin.page.boxes.rules import rules_box
 from relay.admin.page.boxes.senders import senders_box
@@ -55,6 +57,10 @@ class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     key: str = ""
     """Of a link."""
+    find: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    """A metric."""
+    line: Annotated[str, msgspec.Meta(max_length=8192)] = ""
+    """To try."""
     pause: bool = False
     """Without JavaScript: do not load the page again every 5 s."""
 
@@ -111,7 +117,7 @@ class Page:
         if parameters.key and request.method == "GET":
             return _open_link(request, parameters.key)
         guard = request.app[GUARD]
-        boxes = await self._boxes(has_access=guard.may_read(request), may_change=guard.may_change(request))
+        boxes = await self._boxes(parameters, has_access=guard.may_read(request), may_change=guard.may_change(request))
         text = self._document(boxes, has_access=guard.may_read(request), is_paused=parameters.pause)
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
@@ -141,7 +147,7 @@ class Page:
         as_of = time.strftime(f"%H:%M:%S {zone[:3]}:{zone[3:]}", now)
         return [element("b", host), f"statsd-relay {__version__}", f"up {up}", as_of]
 
-    async def _boxes(self, *, has_access: bool, may_change: bool) -> list[tuple[str, str, Html]]:
+    async def _boxes(self, asked: PageParameters, *, has_access: bool, may_change: bool) -> list[tuple[str, str, Html]]:
         relay = self._relay
         flow = read_flow(relay, self._history)
         everybody = [
@@ -153,6 +159,7 @@ class Page:
             return [*everybody, ("access", "Access", access_box())]
         series = await relay.cardinality.table(glob="", by="series", top=_METRICS)
         letters = dead_letters_box(await self._read_letters(), may_change=may_change)
+        everybody.insert(1, ("find", "Find", await self._find(asked)))
         return [
             *everybody,
             ("series", "Series", series_box(series)),
@@ -162,6 +169,15 @@ class Page:
             ("config", "Configuration", await self._read_config()),
             ("about", "About", about_box(relay)),
         ]
+
+    async def _find(self, asked: PageParameters) -> Html:
+        known = await self._relay.cardinality.describe(asked.find) if asked.find else None
+        traced, trouble = None, ""
+        try:
+            traced = await explain_line(self._relay, asked.line) if asked.line else None
+        except ApiError as error:
+            trouble = str(error)
+        return find_box(metric=asked.find, line=asked.line, known=known, traced=traced, trouble=trouble)
 
     async def _read_config(self) -> Html:
         is_in_force = self._relay.status.is_last_reload_successful

@@ -17,11 +17,11 @@ from relay.cli.admin_client import fetch
 from relay.cli.effective import find_effective
 from relay.cli.explain.codes import pages
 from relay.cli.explain.rules import rule_lines
-from relay.cli.explain.text import name_rows, rows
-from relay.cli.explain.trace import trace_line, trace_name
 from relay.cli.options import json_option, relay_options
 from relay.cli.output import say
 from relay.cli.running import need_relay, say_source
+from relay.daemon.explain.text import name_rows, rows
+from relay.daemon.explain.trace import trace_line, trace_name
 from relay.errors import CODES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from relay.cli.explain.text import pattern
+from relay.daemon.explain.text import pattern
 from relay.wording import escape, plural
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.page.html import Html, box, code, element, join, name, table
-from relay.wording import as_hour, as_size, number, plural
+from relay.wording import as_hour, as_size, from_iso, number, plural
 
 if TYPE_CHECKING:
     from relay.admin.answers.dead_letters import Letter, LettersAnswer
@@ -42,8 +41,8 @@ def _counts(answer: LettersAnswer) -> Html:
 
 
 def _cells(letter: Letter) -> list[object]:
-    window = as_hour(datetime.fromisoformat(letter.window).timestamp())
-    refused = as_hour(datetime.fromisoformat(letter.time).timestamp())
+    window = as_hour(from_iso(letter.window))
+    refused = as_hour(from_iso(letter.time))
     words = element("span", letter.detail, class_="wide")
     return [name(letter.metric), letter.reason, words, window, refused]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from relay.admin.page.html import Html, box, element, table
 from relay.loss_log import INTENDED_REASONS
-from relay.wording import as_hour, number
+from relay.wording import as_hour, from_iso, number
 
 if TYPE_CHECKING:
     from relay.admin.answers.windows import ClosedWindow, WindowsAnswer
@@ -32,7 +31,7 @@ def lost(window: ClosedWindow) -> int:
 
 def _cells(window: ClosedWindow) -> list[object]:
     return [
-        as_hour(datetime.fromisoformat(window.start).timestamp()),
+        as_hour(from_iso(window.start)),
         number(window.lines),
         _marked(lost(window)),
         number(window.series),

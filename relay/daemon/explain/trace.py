@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from relay.daemon.build import ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.explain import explain, sections
@@ -72,8 +72,7 @@ class LineTrace:
     """The trace of one line, from its bytes to its points."""
 
     line: bytes
-    verdict: str
-    """sent, rejected, dropped or event."""
+    verdict: Literal["sent", "rejected", "dropped", "event"]
     reason: str = ""
     """Why the line is rejected or its samples dropped."""
     why: str = ""

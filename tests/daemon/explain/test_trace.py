@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cli.explain.text import name_rows, rows
-from relay.cli.explain.trace import trace_line, trace_name
 from relay.config.schema import Config, ListenConfig, NamesConfig, RuleConfig
+from relay.daemon.explain.text import name_rows, rows
+from relay.daemon.explain.trace import trace_line, trace_name
 from relay.hotpath.explain import EXPLANATIONS
 from relay.model import Kind
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from relay import limits
+from relay.admin.answers.explain import ExplainAnswer, ExplainStep
 from relay.config.types import to_toml
+from relay.daemon.explain.trace import trace_line
 from relay.hotpath.explain import show
 from relay.model import Kind, Resolution
 from relay.names import fit
@@ -18,8 +20,8 @@ from relay.wording import as_time, escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.cli.explain.trace import LineTrace, TracePart
     from relay.config.schema import Config, RuleConfig
+    from relay.daemon.explain.trace import LineTrace, TracePart
     from relay.model import Series
     from relay.naming.dimensions import Pair
     from relay.naming.trace import Trace
@@ -224,3 +226,21 @@ def _points(lines: Sequence[tuple[str, LineTrace]], *, values: bool) -> Iterator
 
 def _pairs(pairs: Sequence[Pair]) -> str:
     return " ".join(escape(f"{key}={value}".encode()) for key, value in pairs)
+
+
+def answer(config: Config, line: bytes, now: float) -> ExplainAnswer:
+    """Return the trace of a line as the admin port answers it. Blocks for the regexes of the rules.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    found = trace_line(config, line, now)
+    return ExplainAnswer(
+        line=found.line.decode("utf-8", "replace"),
+        verdict=found.verdict,
+        reason=found.reason,
+        why=found.why,
+        at=found.at,
+        steps=[ExplainStep(label=row.label, text=row.text) for row in rows(found, config)],
+        points=found.points,
+    )
