@@ -17,6 +17,8 @@ _RATE_SECONDS: Final = 10.0
 class Flow(NamedTuple):
     """Where data flows, and where it is lost."""
 
+    senders: int | None
+    """That sent lately; None: not counted."""
     packets: float
     """A second."""
     lines: float
@@ -43,6 +45,7 @@ def read_flow(relay: Relay, history: History) -> Flow:
     before = history.rows(_RATE_SECONDS)[:1] or [now]
     seconds = max(now.wall - before[0].wall, 1.0)
     return Flow(
+        senders=relay.health.status().input.senders,
         packets=(now.packets - before[0].packets) / seconds,
         lines=(now.lines - before[0].lines) / seconds,
         now=now,

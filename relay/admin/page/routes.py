@@ -18,6 +18,7 @@ from relay.admin.http.api.config import read_config
 from relay.admin.http.api.explain import explain_line
 from relay.admin.http.api.history import columns
 from relay.admin.http.api.rules import table as rule_table
+from relay.admin.http.api.status import public
 from relay.admin.http.api.windows_last import last_windows
 from relay.admin.http.endpoint import Access, ApiError, Endpoint, NoParameters
 from relay.admin.http.guard import GUARD
@@ -129,13 +130,13 @@ class Page:
         return web.Response(status=303, headers={**HEADERS, "Location": "/#dead-letters"})
 
     def _document(self, boxes: list[tuple[str, str, Html]], *, has_access: bool, is_paused: bool) -> str:
-        findings = ()
-        well = self._relay.status.ready()[1]
+        answer = self._relay.health.status()
+        answer = answer if has_access else public(answer)
         host = (self._relay.namer.host or socket.gethostname()) if has_access else "statsd-relay"
-        verdict = verdict_box(findings, well, has_access=has_access)
+        verdict = verdict_box(answer, has_access=has_access)
         return document(
-            title=page_title(findings, host),
-            level=page_level(findings),
+            title=page_title(answer, host),
+            level=page_level(answer),
             header=self._header(host),
             boxes=[("verdict", "Verdict", verdict), *boxes],
             is_paused=is_paused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.page.html import Html, box, code, element, name, table
-from relay.wording import as_hour, from_iso, plural
+from relay.wording import as_clock, from_iso, plural
 
 if TYPE_CHECKING:
     from relay.admin.answers.config import ConfigAnswer, ConfigValue
@@ -17,7 +17,7 @@ def config_box(answer: ConfigAnswer, *, is_file_in_force: bool) -> Html:
     """Return the keys that a source sets, and the defaults folded."""
     chosen = [one for one in answer.values if not one.is_default]
     defaults = [one for one in answer.values if one.is_default]
-    since = as_hour(from_iso(answer.since))
+    since = as_clock(from_iso(answer.since))
     note = f"Generation {answer.generation}, in force since {since}. Secrets are masked."
     warning = element("strong", "The file on disk is not in force (RLY502).") if not is_file_in_force else ""
     shown = table("Keys that differ from the defaults", _HEADS, _rows(chosen), left=3) if chosen else ""

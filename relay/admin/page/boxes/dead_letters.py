@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.page.html import Html, box, code, element, join, name, table
-from relay.wording import as_hour, as_size, from_iso, number, plural
+from relay.wording import as_clock, as_size, from_iso, number, plural
 
 if TYPE_CHECKING:
     from relay.admin.answers.dead_letters import Letter, LettersAnswer
@@ -41,8 +41,8 @@ def _counts(answer: LettersAnswer) -> Html:
 
 
 def _cells(letter: Letter) -> list[object]:
-    window = as_hour(from_iso(letter.window))
-    refused = as_hour(from_iso(letter.time))
+    window = as_clock(from_iso(letter.window))
+    refused = as_clock(from_iso(letter.time))
     words = element("span", letter.detail, class_="wide")
     return [name(letter.metric), letter.reason, words, window, refused]
 

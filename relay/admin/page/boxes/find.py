@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.page.html import Html, box, code, element, join, name, table
-from relay.wording import as_hour, from_iso, number
+from relay.wording import as_clock, from_iso, number
 
 if TYPE_CHECKING:
     from relay.admin.answers.explain import ExplainAnswer
@@ -87,9 +87,9 @@ def _series(one: OneSeries) -> Html:
 
 def _point(point: SentPoint) -> list[object]:
     values = " ".join(f"{key} {value:g}" for key, value in point.values.items())
-    at = as_hour(from_iso(point.at)) if point.at else "-"
+    at = as_clock(from_iso(point.at)) if point.at else "-"
     outcome = point.outcome if point.outcome == "accepted" else element("strong", point.outcome)
-    return [as_hour(from_iso(point.window)), name(values or "-"), outcome, at, point.detail or "-"]
+    return [as_clock(from_iso(point.window)), name(values or "-"), outcome, at, point.detail or "-"]
 
 
 def _traced(answer: ExplainAnswer) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.page.html import Html, box, code, element, join, table
-from relay.wording import as_hour, number, plural
+from relay.wording import as_clock, number, plural
 
 if TYPE_CHECKING:
     from relay.admin.answers.senders import BadLine, SenderAnswer, SendersAnswer
@@ -34,7 +34,7 @@ def _cells(one: SenderAnswer) -> list[object]:
         number(one.lines),
         element("strong", number(one.rejected)) if one.rejected else "0",
         number(one.packets),
-        as_hour(one.last_at.timestamp()) if one.last_at else "-",
+        as_clock(one.last_at.timestamp()) if one.last_at else "-",
     ]
 
 

@@ -109,6 +109,7 @@
 
   load();
   setInterval(load, EVERY);
+  document.addEventListener("boxes", () => { if (!plots.length) load(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   addEventListener("resize", () => {
     for (const { place, plot } of plots) plot.setSize({ width: place.clientWidth, height: HEIGHT });

@@ -4,7 +4,6 @@
 (() => {
   const EVERY = 5000;
   const FOCUSABLE = "a, button, input, [tabindex]";
-  const OWN = new Set(["hour", "tap"]);
 
   function replace(section, fresh) {
     const active = document.activeElement;
@@ -22,6 +21,10 @@
     fresh.querySelectorAll("details").forEach((one, number) => { one.open = open[number] || false; });
   }
 
+  function hasOwnData(section) {
+    return section.querySelector("canvas, #tap-lines") !== null;
+  }
+
   function isInUse(section) {
     const selection = document.getSelection();
     const isSelected = selection && !selection.isCollapsed && section.contains(selection.anchorNode);
@@ -35,8 +38,9 @@
     document.querySelector("header").replaceWith(fresh.querySelector("header"));
     for (const section of document.querySelectorAll("main > section")) {
       const next = fresh.getElementById(section.id);
-      if (next && !OWN.has(section.id) && !isInUse(section)) replace(section, next);
+      if (next && !hasOwnData(section) && !isInUse(section)) replace(section, next);
     }
+    document.dispatchEvent(new Event("boxes"));
   }
 
   function tell(text) {
