@@ -107,6 +107,11 @@ def as_clock(moment: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
+def as_window(start: float, seconds: int) -> str:
+    """Return the start of a window in local time: HH:MM, with seconds if windows are not whole minutes."""
+    return time.strftime("%H:%M:%S" if seconds % 60 else "%H:%M", time.localtime(start))
+
+
 def as_minute(moment: float, now: float) -> str:
     """Return HH:MM in local time, with the date unless the moment is within half a day of `now`."""
     return time.strftime("%H:%M" if abs(now - moment) < 43_200 else "%Y-%m-%d %H:%M", time.localtime(moment))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from relay.wording import as_duration, as_size, number, plural, printable
+from relay.admin.verdict import all_well
+from relay.wording import as_duration, as_size, as_window, number, plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def _verdict(answer: StatusAnswer) -> Iterator[str]:
     """Yield what is wrong, or that all is well; notes stand below."""
     findings = answer.findings
     if answer.level in ("ok", "note"):
-        yield from row("OK  ", _all_well(answer))
+        yield from row("OK  ", all_well(answer))
     else:
         worst, *findings = findings
         yield from row(f"{worst.level.upper()}  {worst.code}  ", worst.sentence)
@@ -96,32 +96,6 @@ def _also(findings: list[StatusFinding]) -> Iterator[str]:
         yield from row(f"{'also':<{_LABEL}}{finding.code}  ", finding.sentence, finding.next)
     if findings[_ALSO_MOST:]:
         yield from row(f"{'':<{_LABEL}}", f"and {len(findings) - _ALSO_MOST} more", "status --json")
-
-
-def _all_well(answer: StatusAnswer) -> str:
-    window, done = answer.window, answer.delivered_window
-    if window is None:
-        return f"no window has closed yet, the first one lasts until {_next_close(answer)}"
-    if done is None:
-        return "the points of the first window are being sent"
-    where = "the cloud" if answer.cloud.provider in ("", "jdcloud") else answer.cloud.host
-    sent, end = answer.cloud.last_delivery, done.timestamp() + answer.window_seconds
-    after = f", {sent.timestamp() - end:.1f} s after {_unit(answer)} ended" if sent and sent.timestamp() > end else ""
-    return f"everything up to {clock(done, answer)} is in {where}{after}"
-
-
-def _next_close(answer: StatusAnswer) -> str:
-    seconds = answer.window_seconds
-    return f"{datetime.fromtimestamp((answer.time.timestamp() // seconds + 1) * seconds):%H:%M:%S}"  # noqa: DTZ006
-
-
-def _unit(answer: StatusAnswer) -> str:
-    return "the minute" if answer.window_seconds == 60 else "the window"
-
-
-def clock(moment: datetime, answer: StatusAnswer) -> str:
-    """Return a window's time: HH:MM, with seconds if windows are shorter than a minute."""
-    return f"{moment.astimezone():%H:%M}" if answer.window_seconds % 60 == 0 else f"{moment.astimezone():%H:%M:%S}"
 
 
 def _input(answer: StatusAnswer) -> tuple[str, str]:
@@ -140,7 +114,8 @@ def _lines(answer: StatusAnswer) -> tuple[str, str]:
     if window is None:
         return "no window has closed yet", ""
     terms = f"{number(window.lines)} = {number(window.accepted)} accepted + {number(window.rejected)} rejected"
-    return f"{clock(window.start, answer)}  {terms}", "tap --rejected" if window.rejected else ""
+    start = as_window(window.start.timestamp(), answer.window_seconds)
+    return f"{start}  {terms}", "tap --rejected" if window.rejected else ""
 
 
 def _rules(answer: StatusAnswer) -> tuple[str, str]:
@@ -167,7 +142,8 @@ def _cloud(answer: StatusAnswer) -> tuple[str, str]:
     if window is None:
         return f"nothing sent yet; 0 requests {quota}", ""
     points = f"{number(window.delivered)} of {plural(window.points, 'point')} delivered"
-    return f"{clock(window.start, answer)}  {points}; {plural(window.requests, 'request')} {quota}", ""
+    start = as_window(window.start.timestamp(), answer.window_seconds)
+    return f"{start}  {points}; {plural(window.requests, 'request')} {quota}", ""
 
 
 def _waiting(answer: StatusAnswer) -> tuple[str, str]:

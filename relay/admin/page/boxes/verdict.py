@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from relay.admin.page.html import Html, code, element, join
+from relay.admin.verdict import all_well
 from relay.wording import as_clock
 
 if TYPE_CHECKING:
@@ -32,21 +33,10 @@ def verdict_box(answer: StatusAnswer, *, has_access: bool) -> Html:
     """Return the worst finding in full, and the others in a line each."""
     level = page_level(answer)
     first, others = (None, answer.findings) if level == "ok" else (answer.findings[0], answer.findings[1:])
-    heading = _heading(first) if first else element("h1", element("span", "OK", class_="level"), " ", _well(answer))
+    heading = _heading(first) if first else element("h1", element("span", "OK", class_="level"), " ", all_well(answer))
     facts = _facts(first, has_access=has_access) if first else ""
     also = element("ul", *map(_short, others), class_="also", aria_label="Also") if others else ""
     return element("section", heading, facts, also, id="verdict", class_=f"verdict {level}", aria_label="Verdict")
-
-
-def _well(answer: StatusAnswer) -> str:
-    until, window = answer.delivered_until, answer.window
-    if until is None:
-        return "nothing was to be sent so far"
-    said = f"everything up to {as_clock(until.timestamp(), seconds=answer.window_seconds % 60 > 0)} is in the cloud"
-    if window is None or window.first_answer is None:
-        return said
-    seconds = window.first_answer.timestamp() - window.start.timestamp() - answer.window_seconds
-    return f"{said}, {seconds:.1f} s after the {'minute' if answer.window_seconds == 60 else 'window'} ended"
 
 
 def _heading(finding: StatusFinding) -> Html:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relay.admin.page.html import Html, box, element, table
 from relay.loss_log import INTENDED_REASONS
-from relay.wording import as_clock, from_iso, number
+from relay.wording import as_window, from_iso, number
 
 if TYPE_CHECKING:
     from relay.admin.answers.windows import ClosedWindow, WindowsAnswer
@@ -31,7 +31,7 @@ def lost(window: ClosedWindow) -> int:
 
 def _cells(window: ClosedWindow) -> list[object]:
     return [
-        as_clock(from_iso(window.start), seconds=window.seconds % 60 > 0),
+        as_window(from_iso(window.start), window.seconds),
         number(window.lines),
         _marked(lost(window)),
         number(window.series),
