@@ -114,7 +114,7 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
         seconds=60,
         hotpath=hotpath,
         pipeline=Pipeline(namer, make_encoder(config, make_idle(config)).encode_window),
-        pack=pack_requests,
+        pack=lambda points, window: pack_requests(points, window.start),
         spool=NullSpool(),
         context=context,
         on_closed=closed.append,

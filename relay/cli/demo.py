@@ -24,7 +24,7 @@ from relay.cli.options import LENGTH, json_option
 from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
-from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, WindowConfig
+from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, TelemetryConfig, WindowConfig
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.log import configure_log, text_logger
@@ -175,6 +175,7 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
         window=msgspec.structs.replace(WindowConfig(), seconds=window),
         cloud=CloudConfig(endpoint=endpoint, region=REGION, namespace="demo"),
         admin=AdminConfig(listen="127.0.0.1:0"),
+        telemetry=TelemetryConfig(to_cloud=False),
     )
     credentials = Credentials(access_key=KEY, secret_key=Secret(SECRET), region=REGION, origin="demo")
     relay = Relay(

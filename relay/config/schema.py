@@ -337,11 +337,14 @@ class AdminConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The relay's own metrics."""
+    """The relay's own figures."""
 
     prefix: Annotated[
         str, help_("Prefix of the relay's own metrics; names that start with it and a dot are reserved")
     ] = "statsd_relay"
+    to_cloud: Annotated[
+        bool, help_("Whether each window has points of the relay's own figures; alert on missing data of PREFIX.up")
+    ] = True
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ from relay.daemon.health.watch import Health
 from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
+from relay.daemon.self_metrics import SelfMetrics
 from relay.daemon.status import Status
 from relay.daemon.window_reports import WindowReports
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
@@ -54,7 +55,7 @@ from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relay.admin.answers.explain import ExplainAnswer
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
     from relay.jdcloud.cloud import JDCloud
-    from relay.model import Tally
+    from relay.model import Batch, ClosedWindow, Point, Tally
     from relay.naming.ruleset import Ruleset
 
 _HAND_OVER_SECONDS: Final = 2.0
@@ -138,6 +139,7 @@ class Relay:
         self._counter_deltas, self._window_deltas = CounterDeltas(), CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
         self._window_reports = self._make_window_reports()
+        self._self_metrics = SelfMetrics(self) if config.telemetry.to_cloud else None
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """Closes the opened parts in reverse order."""
@@ -153,13 +155,15 @@ class Relay:
         try:
             self.ingest = self._open_ingest()
             await self._open_delivery()
-            await self._open_window()
             self.status = Status(self)
+            await self._open_window()
             self._history = History(self)
             self._kernel_drops = KernelDropWatch(self.listeners, self.context)
             self.clock_watch = ClockWatch(self.closer, self.context)
             self.cardinality_watch = CardinalityWatch(self.hotpath, self.context)
             self.health = Health(self)
+            if self._self_metrics:
+                self._self_metrics.health = self.health
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
@@ -208,7 +212,7 @@ class Relay:
             seconds=seconds,
             hotpath=self.hotpath,
             pipeline=Pipeline(self.namer, make_encoder(config, self.idle).encode_window),
-            pack=lambda points, window: pack_requests(self._windows.publish(points, window), window),
+            pack=self._pack,
             spool=self.spool,
             context=self.context,
             on_closed=self._report_window,
@@ -219,6 +223,12 @@ class Relay:
         self.cardinality = Cardinality(self)
         if files and self.checkpointer:
             await self._restore(pending, files, self.checkpointer)
+
+    def _pack(self, points: Iterable[Point], window: ClosedWindow) -> Iterator[Batch]:
+        """Pack the points of a window, then the relay's own, which subscribers do not get."""
+        published = self._windows.publish(points, window.start)
+        own = self._self_metrics
+        return pack_requests(own.follow(published, window) if own else published, window.start)
 
     def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
         checkpointer = Checkpointer(

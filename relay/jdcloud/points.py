@@ -147,7 +147,7 @@ class PointEncoder:
         series, rollup = row
         if rollup.quantiles is not None:
             for suffix, value in self._timers.derive(series.metric, rollup, seconds):
-                yield NamedValues(suffix, {"value": legal_number(value)} if self._type == RAW else single(value))
+                yield NamedValues(suffix, self._single(value))
 
     def count_derived(self, row: Row) -> int:
         """Return the number of values that `derived` yields."""
@@ -172,6 +172,13 @@ class PointEncoder:
                         yield NamedValues(f".{statistic}", {"value": value})
             case Kind.GAUGE | Kind.SET:
                 yield NamedValues("", {"value": legal_number(rollup.last)})
+
+    def encode_single(self, series: Series, value: float, timestamp: int) -> Point:
+        """Encode a point of one value."""
+        return self.encode_point(series, NamedValues("", self._single(value)), timestamp)
+
+    def _single(self, value: float) -> Values:
+        return {"value": legal_number(value)} if self._type == RAW else single(value)
 
     def key_of(self, series: Series, suffix: str = "") -> int:
         """Return a hash of the service's key: namespace, metric and dimensions, without the class."""

@@ -154,6 +154,10 @@ class Namer:
         metric = fit(f"{self._reserved}.overflow", f".{kind}")
         return Series(metric, self._overflow_dimensions({}), kind)
 
+    def own_series(self, figure: str) -> Series:
+        """Return the series of one of the relay's own figures: the reserved prefix, and the dimensions of `[tags]`."""
+        return Series(fit(self._reserved, f".{figure}"), choose({}, self._defaults), Kind.GAUGE)
+
     @property
     def host(self) -> str:
         """Value of the `host` dimension for series without a `host` tag of their own."""

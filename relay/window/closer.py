@@ -83,7 +83,7 @@ class Closer:
         seconds: int,
         hotpath: HotPath,
         pipeline: Pipeline,
-        pack: Callable[[Iterable[Point], int], Iterator[Batch]],
+        pack: Callable[[Iterable[Point], ClosedWindow], Iterator[Batch]],
         spool: Spool,
         context: Context,
         on_closed: Callable[[WindowReport], None],

@@ -42,7 +42,7 @@ class ClosingWindows:
     """State: the windows that are not stored yet, oldest first, and the keys of the one stored last.
 
     Args:
-        pack: groups points into batches.
+        pack: groups the points of a window into batches; it may add points.
         state: returns the state stored with a window beside the gauges, as lazy parts.
         between: awaited between two slices, so that other tasks run.
     """
@@ -50,7 +50,7 @@ class ClosingWindows:
     def __init__(
         self,
         *,
-        pack: Callable[[Iterable[Point], int], Iterator[Batch]],
+        pack: Callable[[Iterable[Point], ClosedWindow], Iterator[Batch]],
         spool: Spool,
         context: Context,
         state: Callable[[], Mapping[str, Iterable[bytes]]],
@@ -88,7 +88,7 @@ class ClosingWindows:
         encoding.known = self._keys
         async for _ in self._paced(encoding.prepare()):
             pass
-        batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
+        batches = [batch async for batch in self._paced(self._pack(encoding, window))]
         parts = {"gauges": closing.hotpath.export_gauges(), **self._state()}
         state = {key: b"".join([part async for part in self._paced(made)]) for key, made in parts.items()}
         samples = window.samples - encoding.samples_dropped

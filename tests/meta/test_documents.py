@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from relay.admin.http.metrics import RelayCollector
+from relay.daemon.self_metrics import COUNTERS, GAUGES
 from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, FAILED_REQUESTS, REJECTED_LINES
 from tests.integration.matrix import NPM, PYPI
 from tests.support.inprocess import open_relay
@@ -123,3 +124,12 @@ async def test_the_table_of_metrics_is_what_the_collector_yields(tmp_path):
         "relay_dropped_tags",  # a series is sent with the five tags that it may have: no value is lost
         "relay_admin_refused",  # questions, no values
     }
+
+
+def test_the_table_of_own_figures_is_what_a_window_has():
+    rows = [("gauge", GAUGES), ("counter", COUNTERS)]
+    for kind, figures in rows:
+        for name, text in figures.items():
+            assert f"| `statsd_relay.{name}` | {kind} | {text} |" in REFERENCE
+    named = set(re.findall(r"^\| `statsd_relay\.(\w+)`", REFERENCE, re.MULTILINE))
+    assert named == COUNTERS.keys() | GAUGES.keys()

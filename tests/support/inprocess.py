@@ -12,7 +12,15 @@ import msgspec
 
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
-from relay.config.schema import AdminConfig, CloudConfig, Config, LimitsConfig, ListenConfig, WindowConfig
+from relay.config.schema import (
+    AdminConfig,
+    CloudConfig,
+    Config,
+    LimitsConfig,
+    ListenConfig,
+    TelemetryConfig,
+    WindowConfig,
+)
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses
@@ -90,7 +98,10 @@ class Running:
 
 @asynccontextmanager
 async def open_relay(state: Path | None, *, takes_over: bool = False, **changes) -> AsyncIterator[Running]:
-    """A running relay; `changes` replace sections of its configuration. Ends with the equations."""
+    """A running relay; `changes` replace sections of its configuration. Ends with the equations.
+
+    Its own figures are not sent: tests count points exactly (tests/daemon/test_self_metrics.py sends them).
+    """
     emulator = make_emulator()
     url = await emulator.start()
     config = Config(
@@ -100,6 +111,7 @@ async def open_relay(state: Path | None, *, takes_over: bool = False, **changes)
         cloud=CloudConfig(endpoint=f"{url}/v1/customMetrics"),
         admin=AdminConfig(listen="127.0.0.1:0"),
         limits=LimitsConfig(),
+        telemetry=TelemetryConfig(to_cloud=False),
     )
     config = msgspec.structs.replace(config, **changes)
     reporter = Silent()

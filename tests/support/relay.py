@@ -62,6 +62,7 @@ def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, 
         "TAGS": "host=test",
         "WINDOW_SECONDS": "1",
         "LOG_FORMAT": "json",
+        "TELEMETRY_TO_CLOUD": "false",
         **settings,
     }
     inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TZ") if name in os.environ}

@@ -12,7 +12,15 @@ from unittest.mock import patch
 import msgspec
 
 from relay.config.credentials import Credentials
-from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, SpoolConfig, WindowConfig
+from relay.config.schema import (
+    AdminConfig,
+    CloudConfig,
+    Config,
+    ListenConfig,
+    SpoolConfig,
+    TelemetryConfig,
+    WindowConfig,
+)
 from relay.config.types import Secret, Size
 from relay.daemon.app import Relay
 from relay.daemon.build import ingest_settings
@@ -70,9 +78,15 @@ class RecordingCloud:
 
 
 class VirtualRelay:
-    """State: the relay, its task, its locks and its databases."""
+    """State: the relay, its task, its locks and its databases.
 
-    def __init__(self, state: Path | None, *, clock: LoopClock, cloud: RecordingCloud, host: str = "a") -> None:
+    Args:
+        to_cloud: whether it sends its own figures.
+    """
+
+    def __init__(
+        self, state: Path | None, *, clock: LoopClock, cloud: RecordingCloud, host: str = "a", to_cloud: bool = True
+    ) -> None:
         config = Config(
             listen=ListenConfig(udp=[], hotpath=hotpath.chosen),
             tags={"host": host},
@@ -82,6 +96,7 @@ class VirtualRelay:
             ),
             admin=AdminConfig(listen=""),
             spool=SpoolConfig(max=Size(16 * 1024 * 1024)),
+            telemetry=TelemetryConfig(to_cloud=to_cloud),
         )
         settings = ingest_settings(config)
         credentials = Credentials(access_key="ak", secret_key=Secret("sk"), region="r", origin="test")

@@ -206,7 +206,7 @@ def build(clock, spool=None, **options):
         seconds=60,
         hotpath=hotpath,
         pipeline=Pipeline(NameIt(), Sums),
-        pack=lambda points, start: (Batch(window=start, points=1, body=point.body) for point in points),
+        pack=lambda points, window: (Batch(window=window.start, points=1, body=point.body) for point in points),
         spool=spool,
         context=context,
         on_closed=said.append,

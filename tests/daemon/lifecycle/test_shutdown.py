@@ -29,7 +29,7 @@ class House:
         self.clock, self.cloud, self.disk = LoopClock(loop, WALL), RecordingCloud(WALL), FailingDisk()
 
     async def start(self) -> None:
-        self.life = await VirtualRelay(self.state, clock=self.clock, cloud=self.cloud).start()
+        self.life = await VirtualRelay(self.state, clock=self.clock, cloud=self.cloud, to_cloud=False).start()
 
     async def edge(self) -> None:
         await asyncio.sleep(SECONDS - self.clock.wall() % SECONDS + 0.5)
