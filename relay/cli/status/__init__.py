@@ -12,6 +12,7 @@ from relay.cli.admin_client import fetch
 from relay.cli.options import LENGTH, json_option, relay_options
 from relay.cli.output import say
 from relay.cli.running import need_relay, say_source
+from relay.cli.status.link import print_link
 from relay.cli.status.nagios import UNKNOWN, nagios_line
 from relay.cli.status.text import status_lines
 from relay.cli.status.wait import wait_for_delivery
@@ -37,16 +38,26 @@ PATH = "/api/v1/status"
     metavar="TIME",
     help="Wait until a window that closes from now on is delivered: 90s.",
 )
+@click.option("--link", is_flag=True, help="Print a link that opens the page with full access: once, within 5 min.")
 @json_option("Print the answer of the API.")
 def status(
-    admin: Sequence[Address] | None, path: Path | None, *, check: bool, within: float | None, as_json: bool
+    admin: Sequence[Address] | None,
+    path: Path | None,
+    *,
+    check: bool,
+    within: float | None,
+    link: bool,
+    as_json: bool,
 ) -> None:
     """Print what is wrong with the running relay, what to do, and how much it receives, sends and keeps.
 
     The last column is the command that says more. `!` marks the rows that a finding is about.
     """
-    if check and within:
-        raise click.UsageError("--check and --wait exclude each other")
+    if sum((check, bool(within), link)) > 1:
+        raise click.UsageError("--check, --wait and --link exclude one another")
+    if link:
+        print_link(admin, path, as_json=as_json)
+        return
     if within:
         raise SystemExit(wait_for_delivery(admin, path, within=within, as_json=as_json))
     if check:
