@@ -42,6 +42,8 @@ NAMING_FIXED: Final = 128
 """Work of an identity besides its bytes, in the same unit: 3 us."""
 NAMING_OTHERS: Final = 16
 """Additional work of a non-ASCII byte, in the same unit: Punycode is written in Python."""
+RULES_COUNTED: Final = 1024
+"""Rules whose dropped samples are counted separately: those with a smaller number."""
 TOP_SENDERS: Final = 16
 """Senders of new identities that are counted separately."""
 SENDER_EXAMPLE_BYTES: Final = 120

@@ -105,6 +105,8 @@ class NoSeries(NamedTuple):
     """A reason of rejected lines (empty_name, reserved_name) or of dropped samples (rule, no_legal_name)."""
     rejects: bool
     """True: its lines are rejected. False: they are accepted and their samples dropped."""
+    rule: int = 0
+    """Number of the rule that drops it, from 1; 0: no rule does."""
 
 
 class Resolution(NamedTuple):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relay.admin.answers.config import ReloadAnswer
     from relay.admin.answers.explain import ExplainAnswer
     from relay.admin.answers.finding import Finding, Level, Overall
+    from relay.admin.answers.rules import RuleFigures
     from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
     from relay.admin.answers.status import StatusAnswer
     from relay.admin.log_ring import LogRing
@@ -88,6 +89,10 @@ class Cardinality(Protocol):
 
     async def describe(self, name: str) -> NameAnswer:
         """Return what is known of a name, as received or as sent."""
+        ...
+
+    def rules(self) -> Mapping[int, RuleFigures]:
+        """Return what the rules took, by number from 1."""
         ...
 
     async def tags(self, *, top: int) -> TagsAnswer:

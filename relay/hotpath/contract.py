@@ -121,6 +121,7 @@ class HotPath(Protocol):
     def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
     def top_senders(self) -> list[TopSender]: ...  # noqa: D102
+    def dropped_by_rule(self) -> dict[int, int]: ...  # noqa: D102
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None: ...  # noqa: D102

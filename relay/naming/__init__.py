@@ -23,7 +23,7 @@ from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
 from relay.naming.fast_path import FastPath
 from relay.naming.tags import NO_TAGS, SectionCache, split_inline
-from relay.naming.trace import ReceivedNames, RuleHits, Trace, rewritten_example, unsent_example
+from relay.naming.trace import MetricOrigin, MetricOrigins, RuleHits, Trace, rewritten_example, unsent_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ class Namer:
         self._classes = Classes(settings.classes_limit, settings.classes_memory)
         self.ledger = ledger
         self._hits = RuleHits(len(rules))
-        self._received = ReceivedNames()
+        self._origins = MetricOrigins()
         self._sections = SectionCache()
         self._fast_path = self._make_fast_path()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
@@ -107,18 +107,23 @@ class Namer:
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
-            self._record_name(trace.outcome.series, trace.name)
+            self._record_origin(trace.outcome.series, trace)
             self._count(identity, len(trace.unsent) + trace.unread, is_rewritten=trace.is_rewritten)
         return trace.outcome
 
-    def _record_name(self, series: Series, name: str) -> None:
-        if series.metric != self._prefixes[series.kind] + name:
-            self._received.add(series, name)
+    def _record_origin(self, series: Series, trace: Trace) -> None:
+        is_renamed = series.metric != self._prefixes[series.kind] + trace.name
+        if is_renamed or trace.rule:
+            self._origins.add(series, MetricOrigin(trace.name if is_renamed else "", trace.rule))
+
+    def rule_of(self, metric: tuple[str, Kind, str]) -> int:
+        """Return the number of the rule that made a metric last, from 1; 0 if none did, or it is not known any more."""
+        return self._origins.get(metric).rule
 
     def received_name(self, metric: Metric, *, is_derived: bool = False) -> str:
         """Return a name as lines have it that becomes a metric; `is_derived`: naming added the class to the metric."""
         name = metric.name.removesuffix(f".{metric.kind}") if is_derived else metric.name
-        return self._received.get(metric) or name.removeprefix(self._prefixes[metric.kind])
+        return self._origins.get(metric).name or name.removeprefix(self._prefixes[metric.kind])
 
     def _count(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
         """Count an identity that is sent changed; the first one after a warning is the example of the next warning."""
@@ -192,7 +197,7 @@ class Namer:
         removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
         is_rewritten = clean != metric or not section.are_legal or not are_legal(inline)
         is_refused = self._strict and not (clean == metric and effect.are_legal([*inline, *section.tags], captures))
-        outcome = self._no_series(effect, clean, full, is_refused=is_refused) or self._resolution(
+        outcome = self._no_series(effect, rule, clean, full, is_refused=is_refused) or self._resolution(
             full, identity.kind, kept, effect, owner
         )
         unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
@@ -200,9 +205,9 @@ class Namer:
             name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome, section.unread
         )
 
-    def _no_series(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> NoSeries | None:
+    def _no_series(self, effect: Effect, rule: int, clean: str, full: str, *, is_refused: bool) -> NoSeries | None:
         if effect.drops:
-            return NoSeries("rule", rejects=False)
+            return NoSeries("rule", rejects=False, rule=rule)
         if not clean:
             return NoSeries("empty_name", rejects=True)
         if is_refused:

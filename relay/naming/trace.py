@@ -1,4 +1,4 @@
-"""The steps of naming for one identity (`Trace`), the hits of rules (`RuleHits`), and names as received."""
+"""The steps of naming for one identity (`Trace`), the hits of rules (`RuleHits`), and the origins of metrics."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from relay.wording import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.model import Kind, Metric, NoSeries, Series
+    from relay.model import Kind, NoSeries, Series
     from relay.naming.dimensions import Pair
 
 _KEPT: Final = 100
-_RECEIVED_MOST: Final = 10_000
+_ORIGINS_MOST: Final = 10_000
 _SHOWN: Final = 120
 """Most characters of a user's text in the log."""
 
@@ -112,20 +112,32 @@ class RuleHits:
         return Unmatched(self._count, tuple(reversed(self._names)))
 
 
-class ReceivedNames:
-    """State: for each metric with another name than the lines, the newest name of a line that became this metric."""
+class MetricOrigin(NamedTuple):
+    """What became a metric last."""
+
+    name: str
+    """As received, without inline tags; "": the metric without the prefix."""
+    rule: int
+    """Number of the rule, from 1; 0: none."""
+
+
+_UNCHANGED: Final = MetricOrigin("", 0)
+
+
+class MetricOrigins:
+    """State: the origin of each metric that a rule made, or that has another name than the lines."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, Kind, str], str] = {}
+        self._origins: dict[tuple[str, Kind, str], MetricOrigin] = {}
 
-    def add(self, series: Series, name: str) -> None:
-        """Record the name that became a series; the oldest metric makes room."""
-        key, names = (series.metric, series.kind, series.namespace), self._names
-        names.pop(key, None)
-        names[key] = name
-        if len(names) > _RECEIVED_MOST:
-            del names[next(iter(names))]
+    def add(self, series: Series, origin: MetricOrigin) -> None:
+        """Record what became a series; the oldest metric makes room."""
+        key, origins = (series.metric, series.kind, series.namespace), self._origins
+        origins.pop(key, None)
+        origins[key] = origin
+        if len(origins) > _ORIGINS_MOST:
+            del origins[next(iter(origins))]
 
-    def get(self, metric: Metric) -> str:
-        """Return the name; "" if none is known."""
-        return self._names.get(metric, "")
+    def get(self, metric: tuple[str, Kind, str]) -> MetricOrigin:
+        """Return what became a metric last."""
+        return self._origins.get(metric, _UNCHANGED)

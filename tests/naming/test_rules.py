@@ -140,8 +140,8 @@ def test_the_overflow_series_follows_the_mapped_name():
 
 def test_a_dropped_identity_is_a_sink_and_no_class_is_taken():
     namer = named(RuleConfig(match="debug.**", action="drop"), RuleConfig(regex="tmp", type="gauge", action="drop"))
-    for name, kind in ((b"debug.x", Kind.TIMER), (b"a.tmp.b", Kind.GAUGE)):
-        assert namer.resolve(Identity(name, kind, b"a:b")) == NoSeries("rule", rejects=False)
+    for name, kind, rule in ((b"debug.x", Kind.TIMER, 1), (b"a.tmp.b", Kind.GAUGE, 2)):
+        assert namer.resolve(Identity(name, kind, b"a:b")) == NoSeries("rule", rejects=False, rule=rule)
     assert series(namer, b"a.tmp.b").metric == "a.tmp.b"
     assert exported(namer) == b"counter a.tmp.b\n"
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
+
+
+class RuleFigures(NamedTuple):
+    """What a rule took."""
+
+    series: int
+    """In the last closed window."""
+    samples: int
+    """Since the rules took effect: of closed windows, or dropped."""
 
 
 class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +25,12 @@ class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
     regex: str
     type: str
     hits: int
+    does: str = ""
+    """What the rule does, in words."""
+    series: int = 0
+    """Series of the last closed window that it made. A metric that several rules make counts for the newest."""
+    samples: int = 0
+    """Samples of these metrics in the windows that closed since the rules took effect; or samples that it dropped."""
 
 
 class Unmatched(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,6 +171,9 @@ class RelayCollector(Collector):
         yield gauge("relay_senders", "Senders that are counted separately.", tally.senders)
         hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
+        samples = {str(number): one.samples for number, one in self._relay.cardinality.rules().items()}
+        help_ = "Samples that each rule took since the rules are in force: of closed windows, or dropped."
+        yield counter("relay_rule_samples", help_, samples, "rule")
 
 
 def make_registry(relay: Relay) -> CollectorRegistry:

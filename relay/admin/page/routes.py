@@ -165,7 +165,7 @@ class Page:
             *everybody,
             ("series", "Series", series_box(series)),
             ("senders", "Senders", senders_box(self._senders.answer(top=_SENDERS, by="lines"))),
-            ("rules", "Rules", rules_box(rule_table(relay.config.rule, relay.namer))),
+            ("rules", "Rules", rules_box(rule_table(relay.config.rule, relay.namer, relay.cardinality.rules()))),
             ("dead-letters", "Dead letters", letters),
             ("config", "Configuration", await self._read_config()),
             ("about", "About", about_box(relay)),

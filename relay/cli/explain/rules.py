@@ -1,18 +1,21 @@
-"""Renders the rules of a running relay, with their hits, as a table."""
+"""Renders the rules of a running relay, with what each took and does, as a table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from relay.cli.series.columns import Column, output_width, table
 from relay.daemon.explain.text import pattern
-from relay.wording import escape, plural
+from relay.wording import escape, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.admin.answers.rules import RulesAnswer
+    from relay.admin.answers.rules import RuleHits, RulesAnswer
 
 _NAMES_SHOWN: Final = 20
+_DOES: Final = 20
+"""Least characters of what a rule does."""
 
 
 def rule_lines(report: RulesAnswer) -> Iterator[str]:
@@ -20,13 +23,29 @@ def rule_lines(report: RulesAnswer) -> Iterator[str]:
     if not report.rules:
         yield "there are no rules"
         return
-    yield "rule    hits  matches"
-    for rule in report.rules:
-        matches = pattern(match=rule.match, regex=rule.regex, type_=rule.type)
-        never = "" if rule.hits else "  never matched"
-        yield f"{rule.number:>4}{rule.hits:>8}  {matches}{never}"
+    rules = report.rules
+    columns = [
+        Column(title="RULE  MATCHES", cells=[f"{rule.number:>4}  {_pattern(rule)}" for rule in rules]),
+        Column(title="SAMPLES", cells=[number(rule.samples) for rule in rules], is_number=True),
+        Column(title="SERIES", cells=[number(rule.series) for rule in rules], is_number=True),
+        Column(title="NAMES", cells=[number(rule.hits) for rule in rules], is_number=True),
+        Column(
+            title="DOES",
+            cells=[_does(rule) for rule in rules],
+            least=_DOES,
+        ),
+    ]
+    yield from table(columns, output_width())
     names = report.unmatched.names
     yield f"no rule matched {plural(report.unmatched.count, 'time')}" + (", the newest names first:" if names else "")
     yield from (f"  {escape(name.encode('utf-8', 'replace'))}" for name in names[:_NAMES_SHOWN])
     if len(names) > _NAMES_SHOWN:
         yield f"  and {len(names) - _NAMES_SHOWN} more with --json"
+
+
+def _pattern(rule: RuleHits) -> str:
+    return pattern(match=rule.match, regex=rule.regex, type_=rule.type)
+
+
+def _does(rule: RuleHits) -> str:
+    return rule.does if rule.hits else f"never matched: {rule.does}"

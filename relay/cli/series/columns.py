@@ -26,6 +26,8 @@ class Column:
     cells: Sequence[str]
     is_number: bool = False
     """Numbers are aligned at the right."""
+    least: int = 0
+    """Characters to which the last column may be cut before it is left out; 0: it is not cut."""
 
     @property
     def width(self) -> int:
@@ -55,8 +57,11 @@ def table(columns: Sequence[Column], width: int) -> Iterator[str]:
     The first column may be cut to 44 characters, then the right-hand columns are left out, then the first is cut again.
     """
     shown, widths = list(columns), [column.width for column in columns]
-    while len(shown) > 1 and _total([min(widths[0], _NAME_MOST), *widths[1:]]) > width:
-        shown, widths = shown[:-1], widths[:-1]
+    while len(shown) > 1 and (over := _total([min(widths[0], _NAME_MOST), *widths[1:]]) - width) > 0:
+        if shown[-1].least and widths[-1] - over >= shown[-1].least:
+            widths[-1] -= over
+        else:
+            shown, widths = shown[:-1], widths[:-1]
     widths[0] = max(1, min(widths[0], width - sum(widths[1:]) - _GAP * (len(widths) - 1)))
     for number in range(len(columns[0].cells) + 1):
         cells = (column.line(number, size) for column, size in zip(shown, widths, strict=True))

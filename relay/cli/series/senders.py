@@ -24,7 +24,7 @@ def sender_lines(answer: SendersAnswer, *, width: int) -> Iterator[str]:
         Column(title="LINES", cells=[number(row.lines) for row in rows], is_number=True),
         Column(title="LINES/S", cells=[rate(row.lines_per_second) for row in rows], is_number=True),
         Column(title="REJECTED", cells=[number(row.rejected) for row in rows], is_number=True),
-        Column(title="LAST BAD LINE", cells=[_bad(row) for row in rows]),
+        Column(title="LAST BAD LINE", cells=[_bad(row) for row in rows], least=20),
     ]
     yield from table(columns, width)
     if answer.left_out:

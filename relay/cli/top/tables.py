@@ -126,13 +126,15 @@ def _sender(one: SenderAnswer) -> Line:
 def _rules(figures: Figures) -> Table:
     answer = figures.rules
     lines = [_rule(rule) for rule in answer.rules] if answer else []
-    return Table(("RULE", "HITS", "MATCHES", "TYPE"), (True, True, False, False), lines, len(lines))
+    titles = ("RULE", "SAMPLES", "SERIES", "NAMES", "MATCHES", "DOES")
+    return Table(titles, (True, True, True, True, False, False), lines, len(lines))
 
 
 def _rule(rule: RuleHits) -> Line:
     matches = rule.match or f"regex {rule.regex}"
     note = "" if rule.hits else f"rule {rule.number} has never matched"
-    return Line(matches, (str(rule.number), number(rule.hits), matches, rule.type), (rule.number, rule.hits), note)
+    cells = (str(rule.number), number(rule.samples), number(rule.series), number(rule.hits), matches, rule.does)
+    return Line(matches, cells, (rule.number, rule.samples, rule.series), note)
 
 
 def _windows(figures: Figures) -> Table:

@@ -10,7 +10,7 @@ SORTS: Final[dict[str, tuple[str, ...]]] = {
     "metrics": ("LINES/S", "SERIES", "+/MIN", "METRIC"),
     "tags": ("VALUES", "METRICS", "TAG"),
     "senders": ("LINES/S", "LINES", "REJECTED", "SENDER"),
-    "rules": ("RULE", "HITS"),
+    "rules": ("RULE", "SAMPLES", "SERIES"),
     "windows": ("WINDOW",),
 }
 """Columns by which a table is sorted, the default first."""

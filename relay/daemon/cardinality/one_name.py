@@ -16,7 +16,7 @@ from relay.daemon.cardinality.near import near_names
 from relay.daemon.cardinality.sent_points import POINTS_MOST, PointKey, find_points
 from relay.daemon.cardinality.survey import OVERFLOW
 from relay.model import Identity, Kind, Metric, NoSeries, Resolution, Rollup
-from relay.wording import as_hour, as_time, number, printable
+from relay.wording import as_hour, as_time, number, plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -163,7 +163,12 @@ class NameLookup:
 
     def _dropped_sentence(self, traces: Mapping[Kind, Trace]) -> str:
         rules = [rule for rule in self._rules(traces) if rule.drops]
-        return "; ".join(f'rule {rule.number} ("{rule.pattern}") drops it' for rule in rules)
+        dropped = self._relay.hotpath.dropped_by_rule()
+        return "; ".join(
+            f'rule {rule.number} ("{printable(rule.pattern)}") drops it; '
+            f"it has dropped {plural(dropped.get(rule.number, 0), 'sample')} since it is in force"
+            for rule in rules
+        )
 
     def _since(self) -> str:
         """Return for how long the name did not come, as far as the relay remembers."""

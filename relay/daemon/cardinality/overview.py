@@ -29,6 +29,7 @@ from relay.clock import paced
 from relay.daemon.cardinality.growth import CountedWindow, MetricHistory
 from relay.daemon.cardinality.one_name import NameLookup
 from relay.daemon.cardinality.proposal import Proposal, Removal, propose, rule_as_toml
+from relay.daemon.cardinality.rules import RuleTotals
 from relay.daemon.cardinality.survey import MetricSurvey, Surveyor
 from relay.model import Metric
 from relay.wording import as_time
@@ -36,6 +37,7 @@ from relay.wording import as_time
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from relay.admin.answers.rules import RuleFigures
     from relay.daemon.app import Relay
     from relay.daemon.cardinality.growth import ApproachingLimit
     from relay.daemon.cardinality.survey import Survey
@@ -119,6 +121,7 @@ class Cardinality:
             seconds=relay.config.window.seconds,
             clock=self._clock,
         )
+        self._rule_totals = RuleTotals()
         self._lookup = NameLookup(relay, self.surveyor, self.history)
         self._opened_at = self._clock.wall()
         self._proposed: tuple[Survey, Metric, Proposal | None] | None = None
@@ -128,10 +131,15 @@ class Cardinality:
         is_whole = closed.start >= self._opened_at
         seconds = self._relay.config.window.seconds
         self.history.add(CountedWindow(closed.start, seconds, is_whole, closed.metrics))
+        self._rule_totals.record(closed.metrics, self._relay.namer)
 
     def approaching(self) -> list[ApproachingLimit]:
         """Return the limits that are reached within an hour at the present growth."""
         return self.history.approaching(self._relay.config.limits)
+
+    def rules(self) -> dict[int, RuleFigures]:
+        """Return what the rules took, by number from 1."""
+        return self._rule_totals.figures(self._relay.namer, self._relay.hotpath.dropped_by_rule())
 
     async def describe(self, name: str) -> NameAnswer:
         """Return what is known of a name, as received or as sent."""

@@ -18,7 +18,7 @@ cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
     enum: TEES_MOST, COPY_BYTES, SECTION_READ, NAME_READ
-    enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, TOP_SENDERS, SENDER_EXAMPLE_BYTES
+    enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, RULES_COUNTED, TOP_SENDERS, SENDER_EXAMPLE_BYTES
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -194,6 +194,7 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct hotpath:
         top_sender top_senders[0]
         counts counts
+        uint64_t dropped_by_rule[RULES_COUNTED]
         rejects rejects
         senders senders
         allow_list allow_list
@@ -209,6 +210,7 @@ cdef extern from "kernel/receive.h" nogil:
         span name, tags
         bint has_no_series, rejects
         int reason
+        size_t rule
         series_name series, overflow
 
     hotpath *hotpath_new(const settings *settings)

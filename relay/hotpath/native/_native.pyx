@@ -57,7 +57,7 @@ LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "NAME_READ": k.NAME_READ,
     "NAMING_FIXED": k.NAMING_FIXED, "NAMING_OTHERS": k.NAMING_OTHERS, "NAMING_WORK": k.NAMING_WORK,
-    "TOP_SENDERS": k.TOP_SENDERS, "SENDER_EXAMPLE_BYTES": k.SENDER_EXAMPLE_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
+    "RULES_COUNTED": k.RULES_COUNTED, "TOP_SENDERS": k.TOP_SENDERS, "SENDER_EXAMPLE_BYTES": k.SENDER_EXAMPLE_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "SENDERS_MOST": k.SENDERS_MOST, "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
     "TAPS_MOST": k.TAPS_MOST, "TAPPED_LINES": k.TAPPED_LINES, "TAPPED_BYTES": k.TAPPED_BYTES, "TAP_NAME": k.TAP_NAME,
     "TAP_TEXT": k.TAP_TEXT, "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
@@ -476,6 +476,13 @@ cdef class NativeHotPath:
         found.sort(key=lambda top_sender: -top_sender.work)
         return found
 
+    def dropped_by_rule(self):
+        cdef int rule
+        k.hotpath_lock(self._self)
+        found = {rule: self._self.dropped_by_rule[rule] for rule in range(1, k.RULES_COUNTED) if self._self.dropped_by_rule[rule]}
+        k.hotpath_unlock(self._self)
+        return found
+
     def resolve(self, answers):
         cdef size_t count = len(answers), i
         cdef k.answer *given = <k.answer *>calloc(count + 1, sizeof(k.answer))
@@ -491,7 +498,7 @@ cdef class NativeHotPath:
                 given[i].name, given[i].tags = span_of(<bytes>identity[0]), span_of(<bytes>identity[2])
                 given[i].has_no_series = type(answer) is not Resolution
                 if given[i].has_no_series:
-                    given[i].reason, given[i].rejects = self._number_of(answer[0]), answer[1]
+                    given[i].reason, given[i].rejects, given[i].rule = self._number_of(answer[0]), answer[1], answer[2]
                     continue
                 series, overflow = <tuple>answer[0], <tuple>answer[1]
                 metric = (<str>series[0]).encode()

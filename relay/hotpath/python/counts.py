@@ -35,6 +35,8 @@ class Counts:
     overflow: int = 0
     unnamed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    by_rule: Counter[int] = field(default_factory=Counter)
+    """Samples that each rule has dropped since the rules took effect."""
     sections_ignored: int = 0
     tags_unread: int = 0
 

@@ -276,6 +276,10 @@ class PythonHotPath:
         """Return the senders of new identities since the last call, most work for naming first."""
         return self._top_senders.pop_all()
 
+    def dropped_by_rule(self) -> dict[int, int]:
+        """Return the samples that each rule below `limits.RULES_COUNTED` has dropped since the rules took effect."""
+        return {rule: count for rule, count in self._counts.by_rule.items() if 0 < rule < limits.RULES_COUNTED}
+
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Apply naming's answers."""
         self._store.resolve(answers)
@@ -295,6 +299,7 @@ class PythonHotPath:
         self._store.close_window(next_start, self._now, folds=folds)
         if renames:
             self._store.identities.clear()
+            self._counts.by_rule.clear()
 
     def abandon_names(self) -> bool:
         """Put some unnamed identities of the closing window into the catch-all series of their class.

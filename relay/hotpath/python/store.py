@@ -137,6 +137,7 @@ class Store:
         self._counts.samples += count
         if isinstance(answer, NoSeries):
             self._counts.dropped[answer.reason] += count
+            self._counts.by_rule[answer.rule] += count
             return answer.reason
         timing = self._check_timestamp(group, self._known_at(answer, self.open), now)
         if timing and timing != "late":
@@ -253,8 +254,10 @@ class Store:
             self._rejects.count(no_series.reason, pending.lines)
             self._drop(no_series.reason, pending.shared)
         else:
+            samples = pending.samples + pending.dropped.total()
             self._counts.accepted += pending.lines
-            self._drop(no_series.reason, pending.samples + pending.dropped.total())
+            self._counts.by_rule[no_series.rule] += samples
+            self._drop(no_series.reason, samples)
 
     def _accept(self, pending: PendingIdentity) -> None:
         """Accept the waiting lines, and count the samples dropped for their timestamps."""

@@ -32,6 +32,16 @@ def test_a_line_is_never_wider(width, columns):
     assert ("SERIES" in lines[0]) + ("EXAMPLES" in lines[0]) + 1 == columns
 
 
+def test_a_last_column_may_be_cut_before_it_is_left_out():
+    columns = [Column(title="A", cells=["abc"]), Column(title="B", cells=["0123456789"], least=5)]
+    assert [list(table(columns, width))[1] for width in (15, 12, 10, 9)] == [
+        "abc  0123456789",
+        "abc  01234..",
+        "abc  012..",
+        "abc",
+    ]
+
+
 def test_a_cell_cannot_control_the_terminal():
     assert list(table([Column(title="A", cells=["\x1b[2J\u202e"])], 100))[1] == r"\x1b[2J\u202e"
 

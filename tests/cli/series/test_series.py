@@ -93,7 +93,7 @@ async def test_a_limit_that_is_reached(tmp_path):
     ("name", "first"),
     [
         ("jobs", "statsd/jobs  gauge  host=test  no rule"),
-        ("debug.sql", 'debug.sql: rule 1 ("debug.**") drops it'),
+        ("debug.sql", 'debug.sql: rule 1 ("debug.**") drops it; it has dropped 0 samples since it is in force'),
         ("web.rec", "web.rec: never received; near: web.req, web.time; last packet 0 s ago"),
         ("\u202enosuch", r"\u202enosuch: never received; last packet 0 s ago"),
     ],

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from relay.admin.answers.rules import RuleHits, RulesAnswer
 
 _NAMES_SHOWN: Final = 20
+_TITLES: Final = ("rule", "matches", "does", "samples", "series", "identities")
 
 
 def rules_box(answer: RulesAnswer) -> Html:
@@ -18,13 +19,14 @@ def rules_box(answer: RulesAnswer) -> Html:
     if not answer.rules:
         return box("rules", "Rules", element("p", "There are no rules."))
     rows = [_cells(rule) for rule in answer.rules]
-    shown = table("The rules in their order", ("rule", "matches", "identities"), rows, left=2, class_="compact")
+    shown = table("The rules in their order", _TITLES, rows, left=3, class_="compact")
     return box("rules", "Rules", shown, _unmatched(answer), note="The first rule that matches a name applies.")
 
 
 def _cells(rule: RuleHits) -> list[object]:
     pattern = join([name(rule.match or rule.regex), f" {rule.type}" if rule.type else ""])
-    return [str(rule.number), pattern, number(rule.hits) if rule.hits else element("strong", "never matched")]
+    hits = number(rule.hits) if rule.hits else element("strong", "never matched")
+    return [str(rule.number), pattern, name(rule.does), number(rule.samples), number(rule.series), hits]
 
 
 def _unmatched(answer: RulesAnswer) -> Html:

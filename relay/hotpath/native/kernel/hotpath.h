@@ -65,6 +65,7 @@ typedef struct hotpath {
     pthread_mutex_t gate, lock;
     settings settings;
     counts counts;
+    uint64_t dropped_by_rule[RULES_COUNTED]; /* samples, since the rules took effect */
     rejects rejects;
     senders senders;
     allow_list allow_list;
@@ -150,6 +151,7 @@ typedef struct answer {
     span name, tags;
     bool has_no_series, rejects;
     int reason;
+    size_t rule; /* that drops it, from 1; 0: none */
     series_name series, overflow;
 } answer;
 

@@ -46,6 +46,7 @@ typedef struct identity {
         struct {
             int reason;
             bool rejects;
+            uint16_t rule; /* number of the rule that drops it, from 1; 0: none, or one beyond RULES_COUNTED */
         } no_series;
     } to;
     uint32_t generation; /* generation of the tables at the last use */

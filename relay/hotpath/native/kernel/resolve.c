@@ -100,8 +100,9 @@ static void merge_pending(hotpath *self, pending_samples *pending, series *wante
 static bool needs_cell(const pending_samples *pending) { return samples_of(pending) > 0 || pending->overflow != NULL; }
 
 /* Rejects the pending lines or drops their samples. Samples of lines with other identities are always dropped. */
-static void drop_pending(hotpath *self, const pending_samples *pending, int reason, bool rejects) {
-    if (rejects) {
+static void drop_pending(hotpath *self, const pending_samples *pending, const identity *identity) {
+    int reason = identity->to.no_series.reason;
+    if (identity->to.no_series.rejects) {
         self->rejects.counts[reason] += pending->lines;
         drop(self, reason, pending->shared);
         return;
@@ -109,13 +110,14 @@ static void drop_pending(hotpath *self, const pending_samples *pending, int reas
     uint64_t samples = samples_of(pending);
     for (int i = 0; i < TIMESTAMP_REASONS; i++) samples += pending->dropped[i];
     self->counts.accepted += pending->lines;
+    self->dropped_by_rule[identity->to.no_series.rule] += samples;
     drop(self, reason, samples);
 }
 
 static void settle_one(hotpath *self, pending_samples *pending, const identity *identity, window *window) {
     self->counts.received += pending->lines;
     if (identity->state == NO_SERIES) {
-        drop_pending(self, pending, identity->to.no_series.reason, identity->to.no_series.rejects);
+        drop_pending(self, pending, identity);
     } else if (is_outdated(pending, identity, window)) {
         accept_lines(self, pending);
         drop(self, LATE_GAUGE, samples_of(pending));
@@ -144,6 +146,7 @@ static void apply_answer(hotpath *self, identity *identity, const answer *answer
     identity->state = NO_SERIES;
     identity->to.no_series.reason = answer->has_no_series ? answer->reason : SERIES_LIMIT;
     identity->to.no_series.rejects = !answer->has_no_series || answer->rejects;
+    identity->to.no_series.rule = answer->has_no_series && answer->rule < RULES_COUNTED ? (uint16_t)answer->rule : 0;
 }
 
 /* The samples of the closing window are merged first: its gauges are the base of those of the open window. */

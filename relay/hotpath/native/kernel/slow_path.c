@@ -205,6 +205,7 @@ static void add_group(hotpath *self, const group *group) {
         self->counts.samples += group->count;
         self->dropped = identity->to.no_series.reason;
         self->counts.dropped[self->dropped] += group->count;
+        self->dropped_by_rule[identity->to.no_series.rule] += group->count;
     } else {
         hold_shared(self, group);
     }

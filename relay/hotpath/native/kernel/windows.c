@@ -30,7 +30,10 @@ bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool re
     hotpath_lock(self);
     bool free = !self->is_closing;
     if (free) swap_tables(self, next_start, folds);
-    if (free && renames) self->generation_renamed = ++self->generation;
+    if (free && renames) {
+        self->generation_renamed = ++self->generation;
+        memset(self->dropped_by_rule, 0, sizeof self->dropped_by_rule);
+    }
     hotpath_unlock(self);
     return free;
 }

@@ -120,7 +120,11 @@ async def test_many_series_are_bounded(tmp_path):
 @pytest.mark.parametrize(
     ("name", "verdict", "sentence"),
     [
-        ("debug.sql", "dropped", 'rule 1 ("debug.**") drops it'),
+        (
+            "debug.sql",
+            "dropped",
+            'rule 1 ("debug.**") drops it; it has dropped 1 sample since it is in force',
+        ),
         ("statsd_relay.x", "refused", "it is under the prefix of the relay's own metrics: lines with it are rejected"),
         ("???", "refused", "no legal character is left of it: lines with it are rejected"),
         ("web.hit", "never", "never received; near: web.hits, web-1.hits"),

@@ -7,10 +7,12 @@ import json
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from relay.admin.answers.index import IndexAnswer
+from relay.admin.answers.rules import RuleFigures
 from relay.admin.http.api.rules import rule_endpoints
 from relay.admin.http.endpoint import Access, Endpoint, NoParameters
 from relay.config.schema import RuleConfig
@@ -19,14 +21,15 @@ from tests.support import admin_port
 from tests.support.command import call
 from tests.support.inprocess import open_relay
 
-
-def rule(match="", regex="", type_=""):
-    return SimpleNamespace(match=match, regex=regex, type=type_)
-
-
-RULES = [rule("web.*.request.*"), rule(regex=r"^jobs\.(.+)$"), rule("old.**", type_="timer")]
+RULES = [
+    RuleConfig(match="web.*.request.*", metric="web.request", tags={"service": "$1"}, drop_tags=["id"]),
+    RuleConfig(regex=r"^jobs\.(.+)$", keep_tags=["a"], drop_tags=["*"], rename_tags={"a": "b"}, namespace="jobs"),
+    RuleConfig(match="old.**", type="timer", action="drop"),
+    RuleConfig(match="same"),
+]
+FIGURES = {1: RuleFigures(24, 12_040), 3: RuleFigures(0, 7)}
 NAMES = ["new\x1b.name", *(f"name{number}" for number in range(30))]
-NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001, names=NAMES))
+NAMER = SimpleNamespace(hits=[1204, 0, 3, 1], unmatched=SimpleNamespace(count=7001, names=NAMES))
 
 
 async def index(_, __):
@@ -40,7 +43,8 @@ INDEX = Endpoint(path="/api/v1/", summary="", handle=index, parameters=NoParamet
 @asynccontextmanager
 async def serving(*, rules=RULES, namer=NAMER, endpoints=None):
     """Yield the address of an admin port, as the environment of a command names it."""
-    relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=None)
+    cardinality = SimpleNamespace(rules=lambda: FIGURES)
+    relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=None, cardinality=cardinality)
     async with admin_port.serving([INDEX, *(rule_endpoints(relay) if endpoints is None else endpoints)]) as bound:
         yield f"127.0.0.1:{bound[1]}"
 
@@ -55,34 +59,64 @@ async def test_the_table_of_a_running_relay():
         shown = json.loads((await explain(address, "--json")).stdout)
     assert (done.returncode, done.stderr) == (0, f"relay {address}, version 0.1.0\n")
     lines = done.stdout.splitlines()
-    assert lines[:7] == [
-        "rule    hits  matches",
-        "   1    1204  web.*.request.*",
-        r"   2       0  regex ^jobs\.(.+)$  never matched",
-        "   3       3  old.** (timers)",
+    assert lines[:8] == [
+        "RULE  MATCHES             SAMPLES  SERIES  NAMES  DOES",
+        "   1  web.*.request.*      12 040      24  1 204  metric web.request, tags service=$1, without id",
+        r"   2  regex ^jobs\.(.+)$        0       0      0  never matched: keeps a, without all other tags, ..",
+        "   3  old.** (timers)           7       0      3  drops the samples",
+        "   4  same                      0       0      1  changes nothing",
         "no rule matched 7 001 times, the newest names first:",
         r"  new\x1b.name",
         "  name0",
     ]
     assert lines[-2:] == ["  name18", "  and 11 more with --json"]
-    assert shown["rules"][1] == {"number": 2, "match": "", "regex": r"^jobs\.(.+)$", "type": "", "hits": 0}
+    assert shown["rules"][2] == {
+        "number": 3,
+        "match": "old.**",
+        "regex": "",
+        "type": "timer",
+        "hits": 3,
+        "does": "drops the samples",
+        "series": 0,
+        "samples": 7,
+    }
     assert shown["unmatched"] == {"count": 7001, "names": NAMES}
 
 
 async def test_the_rules_of_a_real_relay(tmp_path):
-    async with open_relay(tmp_path, rule=[RuleConfig(match="web.**"), RuleConfig(match="never.*")]) as running:
-        await running.feed(b"web.a:1|c\nweb.b:1|c\nweb.a:1|c\nother:1|c")
-        while running.relay.namer.unmatched.count == 0:
+    rules = [RuleConfig(match="web.**"), RuleConfig(match="debug.*", action="drop"), RuleConfig(match="never.*")]
+    async with open_relay(tmp_path, rule=rules) as running:
+        await running.feed(b"web.a:1|c\nweb.b:1:2|c\nweb.a:1|c\nother:1|c\ndebug.x:1:2:3|ms")
+        await running.delivered("web.a", 2)
+        await running.feed(b"debug.x:4|ms")
+        while running.relay.hotpath.dropped_by_rule() != {2: 4}:
             await asyncio.sleep(0.01)
         address = {"STATSD_RELAY_ADMIN_LISTEN": f"127.0.0.1:{running.relay.admin.bound[1]}"}
         done = await asyncio.to_thread(run, "explain", env=address)
-    assert done.stdout.splitlines() == [
-        "rule    hits  matches",
-        "   1       2  web.**",
-        "   2       0  never.*  never matched",
+        metrics = running.relay.cardinality.rules()
+    heading, first, *lines = done.stdout.splitlines()
+    assert heading.split() == ["RULE", "MATCHES", "SAMPLES", "SERIES", "NAMES", "DOES"]
+    assert first.split()[:3] == ["1", "web.**", "4"]
+    assert lines == [
+        "   2  debug.*        4       0      1  drops the samples",
+        "   3  never.*        0       0      0  never matched: changes nothing",
         "no rule matched 1 time, the newest names first:",
         "  other",
     ]
+    assert [figures.samples for figures in metrics.values()] == [4, 4, 0]
+
+
+async def test_other_rules_count_anew(tmp_path):
+    rules = [RuleConfig(match="web.**"), RuleConfig(match="debug.*", action="drop")]
+    async with open_relay(tmp_path, rule=rules) as running:
+        await running.feed(b"web.a:1|c\ndebug.x:1|c")
+        await running.delivered("web.a", 1)
+        assert [figures.samples for figures in running.relay.cardinality.rules().values()] == [1, 1]
+        changed = msgspec.structs.replace(running.relay.config, rule=rules[1:])
+        await running.reconfigure(changed)
+        while running.relay.config is not changed:
+            await asyncio.sleep(0.01)
+        assert [figures.samples for figures in running.relay.cardinality.rules().values()] == [0]
 
 
 async def test_a_relay_without_rules():
