@@ -33,7 +33,7 @@ from relay.daemon.cardinality.overview import Cardinality
 from relay.daemon.cardinality.watch import CardinalityWatch
 from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.descriptors import divide_descriptors
-from relay.daemon.egress import Egress, pack_requests
+from relay.daemon.egress import Egress
 from relay.daemon.health.watch import Health
 from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
@@ -55,7 +55,7 @@ from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from relay.admin.answers.explain import ExplainAnswer
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
     from relay.jdcloud.cloud import JDCloud
-    from relay.model import Batch, ClosedWindow, Point, Tally
+    from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
 _HAND_OVER_SECONDS: Final = 2.0
@@ -139,7 +139,7 @@ class Relay:
         self._counter_deltas, self._window_deltas = CounterDeltas(), CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
         self._window_reports = self._make_window_reports()
-        self._self_metrics = SelfMetrics(self) if config.telemetry.to_cloud else None
+        self._self_metrics = SelfMetrics(self, publish=self._windows.publish)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """Closes the opened parts in reverse order."""
@@ -162,8 +162,7 @@ class Relay:
             self.clock_watch = ClockWatch(self.closer, self.context)
             self.cardinality_watch = CardinalityWatch(self.hotpath, self.context)
             self.health = Health(self)
-            if self._self_metrics:
-                self._self_metrics.health = self.health
+            self._self_metrics.health = self.health
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
@@ -212,7 +211,7 @@ class Relay:
             seconds=seconds,
             hotpath=self.hotpath,
             pipeline=Pipeline(self.namer, make_encoder(config, self.idle).encode_window),
-            pack=self._pack,
+            pack=self._self_metrics.pack,
             spool=self.spool,
             context=self.context,
             on_closed=self._report_window,
@@ -223,12 +222,6 @@ class Relay:
         self.cardinality = Cardinality(self)
         if files and self.checkpointer:
             await self._restore(pending, files, self.checkpointer)
-
-    def _pack(self, points: Iterable[Point], window: ClosedWindow) -> Iterator[Batch]:
-        """Pack the points of a window, then the relay's own, which subscribers do not get."""
-        published = self._windows.publish(points, window.start)
-        own = self._self_metrics
-        return pack_requests(own.follow(published, window) if own else published, window.start)
 
     def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
         checkpointer = Checkpointer(

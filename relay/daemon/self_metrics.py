@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.daemon.build import make_encoder
+from relay.daemon.egress import pack_requests
 from relay.loss_log import INTENDED_REASONS, CounterDeltas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from relay.admin.answers.finding import Overall
     from relay.daemon.app import Relay
     from relay.daemon.health.watch import Health
-    from relay.model import ClosedWindow, Point
+    from relay.model import Batch, ClosedWindow, Point
 
 COUNTERS: Final = {
     "lines": "Lines received.",
@@ -50,16 +51,27 @@ LEVELS: Final[Mapping[Overall, int]] = {"ok": 0, "note": 0, "warning": 1, "probl
 
 
 class SelfMetrics:
-    """State: the counters at the last point."""
+    """State: the counters at the last point.
 
-    def __init__(self, relay: Relay) -> None:
+    Args:
+        relay: its stages are read.
+        publish: passes the points of users to subscribers.
+    """
+
+    def __init__(self, relay: Relay, *, publish: Callable[[Iterable[Point], int], Iterable[Point]]) -> None:
         self._relay = relay
+        self._publish = publish
         self._deltas = CounterDeltas()
         self.health: Health | None = None
         """None until the relay is open: a window that a start recovers is judged as ok."""
 
-    def follow(self, points: Iterable[Point], window: ClosedWindow) -> Iterator[Point]:
-        """Yield the points of a window that is about to be stored, then its own ones."""
+    def pack(self, points: Iterable[Point], window: ClosedWindow) -> Iterator[Batch]:
+        """Pack the points of a window, which subscribers get too, and then the relay's own unless they are off."""
+        published = self._publish(points, window.start)
+        to_cloud = self._relay.config.telemetry.to_cloud
+        return pack_requests(self._follow(published, window) if to_cloud else published, window.start)
+
+    def _follow(self, points: Iterable[Point], window: ClosedWindow) -> Iterator[Point]:
         count = 0
         for point in points:
             count += 1
