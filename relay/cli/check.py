@@ -39,7 +39,9 @@ def check(path: Path | None, *, without_credentials: bool, online: bool, as_json
     """Check FILE and the environment as `run` does; print every problem with its place and its fix."""
     if online and without_credentials:
         raise click.UsageError("--online needs the credentials: leave --without-credentials out")
-    path = find_file(path)
+    given, path = path, find_file(path)
+    if given is None and not as_json:
+        say(f"file {path}" if path else "no file: defaults and the environment", err=True)
     problems = find_problems(path, with_credentials=not without_credentials)
     answers: list[CanaryAnswer] = []
     if online and not any(map(_is_error, problems)):

@@ -29,9 +29,18 @@ class SocketOwner(NamedTuple):
         return f"{self.name} (pid {self.pid})"
 
 
-def find_owner(port: int, protocol: str = "udp") -> str:
-    """Return ` by NAME (pid N)` for the first process that holds the port; "" if this user may see none."""
-    return _by(find_owners(port, protocol))
+def find_owner(port: int, protocol: str = "udp") -> SocketOwner | None:
+    """Return the process that holds the port, of several the parent; None if this user may see none."""
+    owners = list(find_owners(port, protocol))
+    pids = {owner.pid for owner in owners}
+    return next((owner for owner in owners if _parent(owner.pid) not in pids), None)
+
+
+def _parent(pid: int) -> int:
+    """Return the pid of the parent of a process; 0 if the process has ended."""
+    with suppress(OSError):
+        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def find_owners(port: int, protocol: str = "udp") -> Iterator[SocketOwner]:

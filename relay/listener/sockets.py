@@ -158,11 +158,15 @@ def _explain(error: OSError, kind: str, address: Address) -> RelayError:
     what = f"admin port {address}" if kind == ADMIN else f"{kind} {address}"
     message, fix = f"cannot bind {what}: {error.strerror}", "listen on another address"
     if error.errno == errno.EADDRINUSE:
-        from relay.listener.socket_owner import find_owner  # noqa: PLC0415 - needed after a failure only
+        from relay.listener.socket_owner import find_owner, is_relay  # noqa: PLC0415 - needed after a failure only
 
-        message = f"cannot bind {what}: in use{find_owner(address.port, UDP if kind == UDP else TCP)}"
+        owner = find_owner(address.port, UDP if kind == UDP else TCP)
+        message = f"cannot bind {what}: in use{f' by {owner}' if owner else ''}"
         fix = "stop it, or listen on another port"
-        if kind == UDP:
+        if owner and is_relay(owner):
+            message += ", a relay"
+            fix = "stop that relay, or let it change: reload for a changed file, reload --upgrade for a new release"
+        elif kind == UDP:
             fix += "; run --take-over replaces it without losing a packet"
         elif kind == ADMIN:
             fix = 'stop it, give [admin] listen another port, or listen = "" for none'

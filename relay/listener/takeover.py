@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.addresses import UDP, BoundSocket
 from relay.listener.bind import bind_udp
-from relay.listener.socket_owner import find_owners, find_sharing, held_by, is_relay
+from relay.listener.socket_owner import find_owner, find_owners, find_sharing, held_by, is_relay
 
 if TYPE_CHECKING:
     from relay.listener.addresses import Address
@@ -52,7 +52,10 @@ def take_over_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
                     continue
                 sharing = find_sharing(os.fstat(old.fileno()).st_ino) - ours
                 if is_relay(owner):
-                    refusal, fix = f"{owner} is a relay, too", "stop it: what it has is kept and goes on"
+                    refusal = f"{find_owner(address.port) or owner} is a relay, too"
+                    fix = (
+                        "stop it: what it has is kept and goes on; or reload --upgrade starts this release in its place"
+                    )
                 elif not sharing <= held_by(owner.pid):
                     refusal, fix = f"{owner} is one of several processes that share it", "stop all but one of them"
                 else:

@@ -31,6 +31,12 @@ def test_nothing_is_wrong(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
 
 
+def test_what_was_checked_is_said_if_no_file_was_named():
+    assert call("check", env={**KEYS, "JDCLOUD_REGION_ID": "cn-north-1"}) == (
+        0, "ok\n", "no file: defaults and the environment\n"
+    )  # fmt: skip
+
+
 def test_a_variable_that_is_misspelt_is_an_error(tmp_path):
     done = call("check", write(tmp_path, GOOD), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
     assert done.returncode == 78

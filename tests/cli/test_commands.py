@@ -21,7 +21,7 @@ from relay.config.schema import LogConfig
 from relay.daemon.log import configure_log
 from relay.errors import ExitCode
 from tests.support.command import call
-from tests.support.relay import environment
+from tests.support.relay import environment, relay_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +143,21 @@ def test_run_with_a_port_in_use(tmp_path):
     [line] = [line for line in done.stderr.splitlines() if "RLY101" in line]
     assert line == f"error RLY101  cannot bind udp {address}: in use by {line.rpartition(' by ')[2]}"
     assert f"(pid {os.getpid()})" in line
+
+
+def test_run_beside_a_relay_names_the_relay_and_what_changes_it(tmp_path):
+    with relay_process(environment("http://127.0.0.1:1", tmp_path / "one"), tmp_path / "log") as relay:
+        pid = relay.process.pid
+        for setting, address, name in (
+            ("LISTEN_UDP", f"127.0.0.1:{relay.udp[1]}", "udp"),
+            ("ADMIN_LISTEN", relay.admin, "admin port"),
+        ):
+            environ = environment("http://127.0.0.1:1", tmp_path / "two", **{setting: address})
+            done = run("run", env=environ)
+            assert done.returncode == 71
+            assert f"error RLY101  cannot bind {name} {address}: in use by " in done.stderr
+            assert f" (pid {pid}), a relay\n      fix: stop that relay, or let it change: reload for a" in done.stderr
+            assert "--take-over" not in done.stderr
 
 
 def test_run_with_a_state_directory_that_cannot_be_written():

@@ -81,7 +81,7 @@ async def test_a_port_in_use_names_who_holds_it():
         with pytest.raises(RelayError, match=rf"RLY101.*in use by .*\(pid {os.getpid()}\)") as caught:
             bind(f"127.0.0.1:{port}")
     assert caught.value.exit_code == ExitCode.BIND_OR_STATE
-    assert find_owner(0) == ""
+    assert find_owner(0) is None
 
 
 def test_an_address_of_another_machine():
