@@ -20,6 +20,7 @@ from relay.admin.http.api.rules import rule_endpoints
 from relay.admin.http.api.senders import sender_endpoints
 from relay.admin.http.api.series import series_endpoints
 from relay.admin.http.api.status import status_endpoints
+from relay.admin.http.api.tap import tap_endpoints
 from relay.admin.http.api.tees import tee_endpoints
 from relay.admin.http.api.windows import window_endpoints
 from relay.admin.http.api.windows_last import last_window_endpoints
@@ -53,6 +54,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *rule_endpoints(relay),
             *sender_endpoints(senders),
             *series_endpoints(relay),
+            *tap_endpoints(relay),
             *tee_endpoints(relay.tees),
             *window_endpoints(windows, lambda: relay.closer.open_id),
             *last_window_endpoints(relay.context.ledger),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relay.config.credentials import Credentials
     from relay.config.schema import Config
     from relay.context import Context
+    from relay.delivery.request_history import RequestHistory
     from relay.delivery.sender.pool import SenderPool
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpointer
@@ -188,6 +189,7 @@ class Relay(Protocol):
     checkpointer: Checkpointer | None
     spool: Spool
     pool: SenderPool
+    requests: RequestHistory
     lag: LagProbe
     state: Path | None
     """The state directory; None: memory only."""
@@ -203,6 +205,11 @@ class Relay(Protocol):
 
     def explain(self, line: bytes) -> ExplainAnswer:
         """Return what would become of a line that came now. Blocks: a thread calls it."""
+        ...
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a stop or a hand-over was requested."""
         ...
 
     @property

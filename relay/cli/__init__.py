@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "top": "Watch a running relay in a terminal.",
     "series": "Show which metrics have how many series, and why.",
     "status": "Show what is wrong with the running relay, and what to do.",
+    "tap": "Show lines as they come, and what becomes of each.",
     "reload": "Let the running relay load its file, or a new release.",
     "healthcheck": "Ask a running relay whether it is healthy, or ready.",
     "send": "Send single lines.",

@@ -2,7 +2,7 @@
 
 The bodies stay compressed, as the spool has them, so that an entry costs a reference and no work. Bounded in bytes by
 `[admin] history`; the oldest entries make room. A request is added once, when each of its points is accepted, refused
-or dropped. Not known here: requests that wait, and the names in a body.
+or dropped. A watcher sees each request as it is added. Not known here: requests that wait.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _ENTRY_BYTES: Final = 400
 """Memory of an entry beside its body."""
@@ -39,8 +41,29 @@ class SentRequest:
     """Position of a refused point in the body -> the cloud's words."""
 
 
+class PointBody(msgspec.Struct):
+    """A point in the body of a request."""
+
+    metric: str
+    namespace: str = ""
+    dimensions: dict[str, str] = {}
+    values: dict[str, float] = {}
+
+
+class _Body(msgspec.Struct):
+    metricDataList: list[PointBody]  # noqa: N815 - the API's name
+
+
+_BODIES: Final = msgspec.json.Decoder(_Body)
+
+
+def read_points(body: bytes) -> list[PointBody]:
+    """Return the points of an inflated body, in their order."""
+    return _BODIES.decode(body).metricDataList
+
+
 class RequestHistory:
-    """State: the requests, oldest first, and their bytes.
+    """State: the requests, oldest first, and their bytes; the watchers.
 
     Args:
         limit: bytes; 0 keeps nothing.
@@ -50,6 +73,8 @@ class RequestHistory:
         self._limit = limit
         self._requests: deque[SentRequest] = deque()
         self.bytes = 0
+        self.watchers: list[Callable[[SentRequest], None]] = []
+        """Called with each request that is added; they must not raise."""
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -61,6 +86,8 @@ class RequestHistory:
 
     def add(self, request: SentRequest) -> None:
         """Add a request that has an outcome now; one that is larger than the limit is not kept."""
+        for watch in self.watchers:
+            watch(request)
         self._requests.append(request)
         self.bytes += _size(request)
         while self.bytes > self._limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple, TypeAlias
 
 Of: TypeAlias = Literal["all", "rejected", "dropped", "undecided"]
@@ -56,3 +57,28 @@ def tag_texts(tag: bytes) -> tuple[bytes, bytes]:
     """Return a tag `key=value` as `key:value`, its form after `|#`, and as it is, its form in names."""
     key, _, value = tag.partition(b"=")
     return b"%b:%b" % (key, value), tag
+
+
+def regex_of_glob(pattern: bytes) -> bytes:
+    """Return a regex in which each star is tried once for each text after it: no name takes exponential time."""
+    first, *texts = (re.escape(text).replace(rb"\?", b".") for text in pattern.split(b"*"))
+    return first + b"".join(b"(?>.*?%b)" % text for text in texts[:-1]) + (b".*%b" % texts[-1] if texts else b"")
+
+
+class Allowance:
+    """State: how many lines a rate allows now, with a burst of a second."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = self._left = rate
+        self._at = now
+
+    def use(self, now: float) -> bool:
+        """Return whether one more line fits."""
+        if now > self._at:
+            self._left += (now - self._at) * self._rate
+        self._left = min(self._left, self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -213,22 +213,19 @@ def test_a_filter_that_is_not_valid(wrong):
 
 def test_an_identity_in_overflow():
     hotpath = make(series_per_metric=2)
-    hotpath.feed(b"\n".join(b"a:1|c|#n:%d" % n for n in range(3)) + b"\nwaits:1|c", NOW)
-    for identity in hotpath.unresolved(3):
-        name_all(hotpath) if identity.name == b"waits" else None
+    of_a = [Identity(b"a", Kind.COUNTER, b"n:%d" % number) for number in range(3)]
+    hotpath.feed(b"\n".join(b"a:1|c|#" + one.tags for one in of_a), NOW)
+    assert [hotpath.overflows(one) for one in of_a] == [False, False, False], "they wait for their names"
     name_all(hotpath)
-    hotpath.feed(b"\n".join(b"a:1|c|#n:%d" % n for n in range(3)) + b"\ndropped.x:1|c\nnew:1|c", NOW)
-    found = {
-        identity: hotpath.overflows(identity)
-        for identity in (
-            *(Identity(b"a", Kind.COUNTER, b"n:%d" % n) for n in range(3)),
-            Identity(b"new", Kind.COUNTER, b""),
-            Identity(b"unknown", Kind.COUNTER, b""),
-        )
-    }
-    assert list(found.values()) == [False, False, True, False, True]
+    assert [hotpath.overflows(one) for one in of_a] == [False, False, True]
+    hotpath.feed(b"\n".join(b"a:1|c|#" + one.tags for one in of_a) + b"\ndropped.x:1|c\nnew:1|c", NOW)
+    assert [hotpath.overflows(one) for one in of_a] == [False, False, True]
+    assert not hotpath.overflows(Identity(b"new", Kind.COUNTER, b""))
+    assert hotpath.overflows(Identity(b"unknown", Kind.COUNTER, b"")), "it found no room"
     name_all(hotpath)
     assert not hotpath.overflows(Identity(b"dropped.x", Kind.COUNTER, b""))
+    close(hotpath)
+    assert not any(hotpath.overflows(one) for one in of_a), "nothing of them is in this window"
 
 
 # --- native == python -------------------------------------------------------------------------------------------------

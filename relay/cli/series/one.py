@@ -60,7 +60,7 @@ def _series_lines(series: OneSeries, answer: NameAnswer, width: int) -> Iterator
     if series.open:
         yield f"  open {_clock(answer.open, form):<8}  {_open(series.open)}"
     for point in series.points:
-        when, values = _clock(point.window, form), _values(series.type, point.values)
+        when, values = _clock(point.window, form), statistics(series.type, point.values)
         yield cut(f"  {when:<13}  {values:<{_VALUES}}  {_outcome(point)}".rstrip(), width)
     if not series.points and not series.open:
         yield "  no point of it is kept ([admin] history)"
@@ -87,7 +87,7 @@ def _open(series: OpenSeries) -> str:
     return text if series.min == series.max else f"{text}  min {figure(series.min)}  max {figure(series.max)}"
 
 
-def _values(kind: Kind | None, values: dict[str, float]) -> str:
+def statistics(kind: Kind | None, values: dict[str, float]) -> str:
     """Return the statistics that matter for a type; a type that is not known shows what its point has."""
     wanted = _STATISTICS[kind] if kind else ("sum",) if values.get("count", 1) == 1 else _STATISTICS[Kind.TIMER]
     shown = [f"{name} {figure(values[name])}" for name in wanted if name in values]

@@ -9,6 +9,7 @@ import msgspec
 
 from relay.admin.answers.series import SentPoint
 from relay.clock import paced
+from relay.delivery.request_history import read_points
 from relay.wording import as_time
 
 if TYPE_CHECKING:
@@ -23,26 +24,12 @@ _SERIES_MOST: Final = 1000
 """Series of which points are kept while the history is read."""
 
 
-class _Point(msgspec.Struct):
-    metric: str
-    namespace: str = ""
-    dimensions: dict[str, str] = {}
-    values: dict[str, float] = {}
-
-
-class _Body(msgspec.Struct):
-    metricDataList: list[_Point]  # noqa: N815 - the API's name
-
-
 class PointKey(NamedTuple):
     """What the cloud knows a series by."""
 
     metric: str
     namespace: str
     dimensions: tuple[tuple[str, str], ...]
-
-
-_BODIES: Final = msgspec.json.Decoder(_Body)
 
 
 async def find_points(
@@ -67,7 +54,7 @@ async def find_points(
 def _add_points(
     found: dict[PointKey, list[SentPoint]], request: SentRequest, body: bytes, metrics: Collection[str]
 ) -> None:
-    for index, point in enumerate(_BODIES.decode(body).metricDataList):
+    for index, point in enumerate(read_points(body)):
         if point.metric not in metrics:
             continue
         key = PointKey(point.metric, point.namespace, tuple(sorted(point.dimensions.items())))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath.line import BLANKS
-from relay.hotpath.tap import TapCounts, TapFilter, TappedLine, tag_texts
+from relay.hotpath.tap import Allowance, TapCounts, TapFilter, TappedLine, regex_of_glob, tag_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -84,25 +84,6 @@ class Admission:
 # --- taps: kernel/taps.h describes the rules --------------------------------------------------------------------------
 
 
-class _Allowance:
-    """State: how many lines a rate allows now, with a burst of a second."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self._rate = self._left = rate
-        self._at = now
-
-    def use(self, now: float) -> bool:
-        """Return whether one more line fits."""
-        if now > self._at:
-            self._left += (now - self._at) * self._rate
-        self._left = min(self._left, self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class _Tap:
     """State: a filter, its ring of lines, the counts."""
 
@@ -111,11 +92,11 @@ class _Tap:
             raise ValueError(f"at most {limits.TAP_TEXT} bytes, and no NUL")
         self.of = wanted.of
         self.before = before
-        self._name = re.compile(_regex_of_glob(wanted.pattern), re.DOTALL) if wanted.pattern else None
+        self._name = re.compile(regex_of_glob(wanted.pattern), re.DOTALL) if wanted.pattern else None
         self._end_of_name = re.compile(b"[%b]" % re.escape(separators)) if separators else None
         self._tag = re.compile(_regex_of_tag(wanted.tag)) if wanted.tag else None
         self._network = ip_network(wanted.sender, strict=False) if wanted.sender else None
-        self._shown, self._undecided = _Allowance(wanted.rate, now), _Allowance(wanted.rate, now)
+        self._shown, self._undecided = Allowance(wanted.rate, now), Allowance(wanted.rate, now)
         self._lines: deque[TappedLine] = deque()
         self._bytes = 0
         self._matched = self._hidden = self._lost = self._unjudged = 0
@@ -164,12 +145,6 @@ class _Tap:
         """Return the kept lines, and start from empty; `received`: lines of any kind since the start."""
         lines, self._lines, self._bytes = list(self._lines), deque(), 0
         return lines, TapCounts(received - self.before, self._matched, self._hidden, self._lost, self._unjudged)
-
-
-def _regex_of_glob(pattern: bytes) -> bytes:
-    """Return a regex in which each star is tried once for each text after it: no name takes exponential time."""
-    first, *texts = (re.escape(text).replace(rb"\?", b".") for text in pattern.split(b"*"))
-    return first + b"".join(b"(?>.*?%b)" % text for text in texts[:-1]) + (b".*%b" % texts[-1] if texts else b"")
 
 
 def _regex_of_tag(tag: bytes) -> bytes:

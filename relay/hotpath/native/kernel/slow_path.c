@@ -115,11 +115,19 @@ static cell *place_identity(hotpath *self, identity *identity, enum kind kind, b
     return identity->cell;
 }
 
+/* Says whether a series has no cell in the open window, and another one took its samples. */
+static bool series_overflows(const hotpath *self, const series *series) {
+    const struct series *catch_all = self->registry.catch_all[series->kind];
+    if (series == catch_all) return true;
+    if (series_cell(series, &self->open) != NULL) return false;
+    if (series->overflow != NULL && series_cell(series->overflow, &self->open) != NULL) return true;
+    return series_cell(catch_all, &self->open) != NULL;
+}
+
 bool hotpath_overflows(hotpath *self, enum kind kind, span name, span tags) {
     hotpath_lock(self);
     const identity *found = find_identity(self, identity_hash(&self->registry.key, kind, name, tags), kind, name, tags);
-    bool is_current = found != NULL && found->state == RESOLVED && found->generation == self->generation;
-    bool overflows = found == NULL || (is_current && found->cell != NULL && found->route >= TO_OVERFLOW);
+    bool overflows = found == NULL || (found->state == RESOLVED && series_overflows(self, found->to.series));
     hotpath_unlock(self);
     return overflows;
 }
