@@ -6,12 +6,11 @@ import asyncio
 import json
 import os
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.options import json_option
+from relay.cli.options import FILE, json_option
 from relay.cli.output import say
 from relay.config import find_file
 from relay.config.credentials import find_credentials
@@ -24,6 +23,7 @@ from relay.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from relay.config.schema import CloudConfig, Config
     from relay.daemon.lifecycle.canary import CanaryAnswer
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.argument("path", metavar="[FILE]", required=False, type=FILE)
 @click.option("--without-credentials", is_flag=True, help="Accept a machine without them: for CI.")
 @click.option("--online", is_flag=True, help="Send two points to the cloud, and print what it says.")
 @json_option("Print the problems and answers as JSON.")

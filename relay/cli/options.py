@@ -90,9 +90,13 @@ ADMIN: Final = Parsed("host:port", parse_places)
 """HOST:PORT of an admin port, or several with commas; each is asked until one answers."""
 
 
+FILE: Final = click.Path(path_type=Path, readable=False)
+"""A configuration file: one that cannot be read is an error of the configuration (78), as a missing one is."""
+
+
 def config_option(help_: str = "Configuration file of the relay.") -> Decorator:
     """Return the option `-c`, passed to the command as `path`."""
-    return click.option("-c", "--config", "path", type=click.Path(path_type=Path), help=help_)
+    return click.option("-c", "--config", "path", type=FILE, help=help_)
 
 
 def relay_options(command: Callable[..., Any]) -> Callable[..., Any]:

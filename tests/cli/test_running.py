@@ -145,7 +145,7 @@ def test_a_client_without_access_sees_the_version_alone(tmp_path):
 
 
 EMPTY = {"host": "", "pid": 0, "worker": 0, "started": "", "file": "", "generation": 0, "since": "", "sha256": ""}
-EMPTY = {**EMPTY, "state_directory": ""}
+EMPTY = {**EMPTY, "state_directory": "", "refusals": 0, "refused": ""}
 
 
 def test_a_relay_without_an_admin_port_is_found_by_its_directory(tmp_path):
@@ -216,6 +216,11 @@ def test_root_and_another_user_ask_the_relay_of_a_service(open_folder):
             refused = finish(*plain, *RELAY, "dead", "list", environ=admin_of(relay))
             assert refused.returncode == 71
             assert "as the relay's user or as root" in refused.stderr
+            # As a missing file, one that cannot be read is an error of the configuration.
+            closed = write(open_folder / "closed.toml", "")
+            closed.chmod(0o600)
+            for command in (("check",), ("explain", "a:1|c", "-c")):
+                assert finish(*plain, *RELAY, *command, str(closed), environ=admin_of(relay)).returncode == 78
 
 
 def test_a_directory_of_the_relay_that_is_not_on_this_machine(tmp_path):
