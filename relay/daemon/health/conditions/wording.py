@@ -53,8 +53,11 @@ def safe(facts: Facts) -> str:
     in_memory = not storage.path or bool(storage.trouble)
     where = "in memory alone, which a crash loses; memory" if in_memory else "on disk; it"
     wait = "waits" if storage.points == 1 else "wait"
-    lasts = "" if hours is None else f" holds {_lasting(hours)} of this"
-    return f"{plural(storage.points, 'point')} {wait} {where}{lasts or f' holds {as_size(capacity(storage))}'}"
+    if hours is not None and hours * 3600 < 1:
+        space = "is full"
+    else:
+        space = f"holds {as_size(capacity(storage))}" if hours is None else f"holds {_lasting(hours)} of this"
+    return f"{plural(storage.points, 'point')} {wait} {where} {space}"
 
 
 def _lasting(hours: float) -> str:
