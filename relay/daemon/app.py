@@ -10,7 +10,6 @@ A `Relay` is opened, run and closed once. It has no global state, so two of them
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -40,19 +39,19 @@ from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Rec
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.self_metrics import SelfMetrics
 from relay.daemon.status import Status
+from relay.daemon.window_records import WindowRecorder
 from relay.daemon.window_reports import WindowReports
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.directory import encode_place
-from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
 from relay.ledger import Ledger, WindowRecord
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
-from relay.loss_log import CounterDeltas, LossLog, log_late_window, log_quota, log_window_losses
+from relay.loss_log import LossLog
 from relay.window.clock_watch import ClockWatch
 from relay.window.closer import Closer
-from relay.window.protocols import Pipeline, WindowReport
+from relay.window.protocols import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -69,15 +68,10 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
     from relay.jdcloud.cloud import JDCloud
-    from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
 _HAND_OVER_SECONDS: Final = 2.0
 """How long a worker that hands over waits for the answers to its requests in flight."""
-_LATE: Final = 2.0
-"""Seconds after its end by which a window is stored. A later window is reported, see _LATE_SHARE."""
-_LATE_SHARE: Final = 0.1
-"""Share of a window's length that storing it may take: 100,000 series take some seconds of a minute."""
 
 
 class Reporter(Protocol):
@@ -136,7 +130,6 @@ class Relay:
         self.idle = make_idle(config)
         self.lag = LagProbe(clock)
         self._is_handing_over = False
-        self._counter_deltas, self._window_deltas = CounterDeltas(), CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
         self._window_reports = self._make_window_reports()
         self._self_metrics = SelfMetrics(self, publish=self._windows.publish)
@@ -214,7 +207,7 @@ class Relay:
             pack=self._self_metrics.pack,
             spool=self.spool,
             context=self.context,
-            on_closed=self._report_window,
+            on_closed=WindowRecorder(self, self._window_reports).record,
             on_moved=self.checkpointer.move if self.checkpointer else None,
             resume=pending.resume,
             recorded=pending.recorded,
@@ -412,41 +405,3 @@ class Relay:
         if checkpointer := self.checkpointer:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]
         return [*tasks, *self._egress.background()]
-
-    def _record_window(self, closed: WindowReport, tally: Tally) -> WindowRecord:
-        """Add a stored window to the history, with what was received and lost since the window before."""
-        since_last = self._window_deltas.since_last
-        dropped = Counter(tally.samples_dropped) + self.context.ledger.samples_dropped
-        record = WindowRecord(
-            start=closed.start,
-            seconds=self.config.window.seconds,
-            stored_at=self.context.clock.wall(),
-            late=closed.late,
-            lines=since_last("received", tally.received),
-            rejected=self._window_deltas.grown("rejected", tally.rejected),
-            kernel_drops=since_last("kernel", sum(listener.kernel_drops for listener in self.listeners)),
-            samples=closed.samples,
-            samples_dropped=self._window_deltas.grown("dropped", dropped),
-            series=closed.series,
-            new_series=closed.new_series,
-            points=closed.points,
-            requests=closed.requests,
-        )
-        self.context.ledger.windows.add(record)
-        return record
-
-    def _report_window(self, closed: WindowReport) -> None:
-        ledger, loss_log = self.context.ledger, self.context.loss_log
-        tally = self.hotpath.tally()
-        record = self._record_window(closed, tally)
-        self.cardinality.record(closed)
-        self._window_reports.add(record)
-        if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
-            ledger.windows_late += 1
-            log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)
-        if closed.over_quota:
-            needed, allowed = closed.over_quota
-            log_quota(loss_log, needed=needed, allowed=allowed)
-        log_window_losses(
-            self._counter_deltas, loss_log, tally=tally, ledger=ledger, rejects=self.hotpath.rejects(), explain=explain
-        )
