@@ -1,7 +1,8 @@
 """The supervisor's event loop: one thread waits for signals, for messages of the worker and for ends of children.
 
     SIGTERM, SIGINT   the worker stops in order, then the supervisor ends; a second one over 0.5 s later ends both
-    SIGHUP            passed on: a worker reloads in process; if it ends before that, the next worker gets the signal
+    SIGHUP            passed on: a worker reloads in process; if it ends before that, the next worker gets the signal;
+                      if the terminal of the start was closed: a stop, as by SIGTERM
     SIGUSR2           the program and the configuration on disk are checked; then the worker hands its window over to
                       another worker
     a worker's end    the next one starts, at once or later, or the supervisor gives up (restarts.py); the sockets stay
@@ -47,6 +48,7 @@ from relay.supervisor.protocol import (
     is_stop_pending,
 )
 from relay.supervisor.restarts import GiveUp, RestartPolicy
+from relay.supervisor.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -124,6 +126,7 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._exit: int | None = None
         self._date = as_date(time.time())
+        self._terminal = Terminal()
 
     @property
     def _log(self) -> SupervisorLog:
@@ -178,7 +181,7 @@ class Supervisor:
             self._start()
 
     def _on_signal(self, number: int) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGHUP and self._terminal.is_closed()):
             self._stop(number)
         elif number == signal.SIGHUP:
             self._is_reload_pending = True
