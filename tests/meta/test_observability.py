@@ -32,6 +32,8 @@ HEALTHY = {
     "up": 1,
     "relay_build_info": 1,
     "process_start_time_seconds": 0,
+    'relay_problem{code="RLY402",level="problem"}': 0,
+    'relay_problem{code="RLY402",level="warning"}': 0,
     "relay_last_delivery_timestamp_seconds": CLOCK,
     "relay_last_packet_timestamp_seconds": CLOCK,
     "relay_spool_oldest_age_seconds": 0,
@@ -71,6 +73,8 @@ STOPPED = f"0+60x20 1200x{MINUTES - 21}"
 FIRES = [
     ("Down", {"up": 0}),
     ("Down", {"up": None}),
+    ("Problem", {'relay_problem{code="RLY402",level="problem"}': 1}),
+    ("Warning", {'relay_problem{code="RLY402",level="warning"}': 1}),
     ("NothingDelivered", {"relay_last_delivery_timestamp_seconds": STOPPED, "relay_spool_oldest_age_seconds": 900}),
     ("KernelDrops", {'relay_kernel_drops_total{listener="udp"}': GROWS}),
     ("KernelDrops", {"relay_truncated_datagrams_total": GROWS}),
@@ -101,6 +105,7 @@ FIRES = [
 ]
 """An alert, and what makes it the only one that fires."""
 QUIET = [
+    ("a warning for 10 minutes", {'relay_problem{code="RLY402",level="warning"}': f"0x{MINUTES - 10} 1x9"}),
     ("nothing to deliver", {"relay_last_delivery_timestamp_seconds": STOPPED}),
     ("a backlog that is being sent", {"relay_spool_oldest_age_seconds": 90_000}),
     ("the first minutes", {"process_start_time_seconds": 2_280, "relay_last_packet_timestamp_seconds": 0}),
@@ -159,8 +164,8 @@ def test_no_alert_fires_for_a_healthy_relay_or_just_below_a_limit(tmp_path):
 
 def test_an_alert_says_what_to_do():
     for rule in RULES.values():
-        code = re.fullmatch(r"statsd-relay explain (RLY\d{3})", rule["annotations"]["action"])[1]
-        assert code in CODES
+        code = re.fullmatch(r"statsd-relay explain (.*)", rule["annotations"]["action"])[1]
+        assert code in (["{{ $labels.code }}"] if "relay_problem" in rule["expr"] else CODES)
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert "$labels." in rule["annotations"]["summary"]
 
