@@ -95,5 +95,8 @@ def refusal(address: Address, status: int, body: str) -> RelayError:
     try:
         detail = msgspec.json.decode(body, type=ErrorAnswer).error
     except msgspec.MsgspecError:
+        if status == 404:
+            message = f"the relay on {join_address(*address)} is of an earlier release, which cannot answer this"
+            return unreachable(message, "replace it by the installed program: statsd-relay reload --upgrade")
         return unreachable(f"{join_address(*address)} answers {status}: {body[:_SHOWN]}", _FIX)
     return unreachable(f"{join_address(*address)} answers {status}: {detail.message}", detail.fix)

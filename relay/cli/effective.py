@@ -40,7 +40,8 @@ class TriedFile:
         """Return what a command says on standard error."""
         if isinstance(self.found, NoRelay):
             return str(self.found)
-        return f"file {self.path}, not in force; {self.found}"
+        file = f"file {self.path}" if self.path else "defaults, no file"
+        return f"{file}, not in force; {self.found}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the `source` of `--json`."""

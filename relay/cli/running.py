@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _ANSWER_BYTES: Final = 65_536
 _BUILD: Final = re.compile(r'^relay_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
 """What every release has on its admin port."""
-_NO_PORT_FIX: Final = "set [admin] listen, and restart the relay; a stopped or overloaded relay does not answer either"
+_NO_PORT_FIX: Final = "name its admin port with --admin; without one, set [admin] listen and restart the relay"
 _FIX: Final = "start the relay; or name its admin port with --admin HOST:PORT, or its file with -c FILE"
 
 
@@ -49,13 +49,14 @@ class RunningRelay:
         index = self.index
         words = ["relay", *([join_address(*self.address)] if self.address else []), index.host]
         words += [f"pid {index.pid}"] if index.pid else []
-        rest = []
-        if index.pid:
-            generation = f" generation {index.generation}" if index.generation else ""
-            rest.append(f"{index.file or 'no file'}{generation}")
-        else:
-            rest.append(f"version {index.version}")
-        return ", ".join([" ".join(filter(None, words)), *rest, *([self.trouble] if self.trouble else [])])
+        return ", ".join(filter(None, (" ".join(filter(None, words)), self._runs_with(), self.trouble)))
+
+    def _runs_with(self) -> str:
+        """Return its file and generation, as far as they are known; else its version."""
+        index = self.index
+        if index.generation:
+            return f"{index.file or 'no file'} generation {index.generation}"
+        return index.file or (f"version {index.version}" if index.version else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return the `source` of `--json`."""
@@ -183,15 +184,21 @@ def find_holder(places: Places) -> RunningRelay | None:
         held = holder(directory)
         if held is None:
             continue
-        found = _ask_all(Places(file=places.file, addresses=tuple(_places_of(held.admin))))
+        found = _ask_all(Places(file=places.file, addresses=tuple(_places_of(held.admin or ()))))
         if isinstance(found, RunningRelay):
             return found
         index = IndexAnswer(
             version="", pid=held.main or 0, worker=held.worker, file=held.file, state_directory=str(directory)
         )
-        silent = f"does not answer on {', '.join(held.admin)}" if held.admin else "has no admin port"
-        return RunningRelay(address=None, index=index, trouble=silent)
+        return RunningRelay(address=None, index=index, trouble=_trouble(held.admin))
     return None
+
+
+def _trouble(admin: Sequence[str] | None) -> str:
+    """Return why a relay that holds its state directory has no address."""
+    if admin is None:
+        return "an earlier release, which does not say its admin port"
+    return f"does not answer on {', '.join(admin)}" if admin else "has no admin port"
 
 
 def _places_of(texts: Sequence[str]) -> list[Address]:

@@ -58,6 +58,6 @@ def _is_holder(state: Path, relay: RunningRelay) -> bool:
     if held is None or held.worker != relay.index.worker:
         return False
     try:
-        return relay.address in parse_places(",".join(held.admin))
+        return relay.address in parse_places(",".join(held.admin or ()))
     except ValueError:
         return False

@@ -136,10 +136,6 @@ def in_force(config: Config, origins: Mapping[str, str]) -> list[ValueInForce]:
     ]
 
 
-EXPANDED: Final = ("cloud.region", "cloud.endpoint", "cloud.access_key", "spool.path")
-"""Keys that `expand_values` completes; they are shown even where the configuration leaves them out."""
-
-
 def expand_values(
     config: Config, origins: Mapping[str, str], *, credentials: Credentials | None, state: str
 ) -> tuple[Config, Mapping[str, str]]:

@@ -155,7 +155,7 @@ def test_a_relay_without_an_admin_port_is_found_by_its_directory(tmp_path):
     try:
         while not (held := holder(tmp_path / "a")) or not held.main:
             time.sleep(0.02)
-        source = f"relay pid {process.pid}, no file, has no admin port\n"
+        source = f"relay pid {process.pid}, has no admin port\n"
         assert call("dead", "list", env=here).stderr == source
         done = call("healthcheck", env=here)
         assert done.returncode == 69
@@ -175,13 +175,25 @@ def test_a_relay_that_hangs_is_told_apart_from_none(tmp_path):
         assert call("spool", "stat", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path / "a")}).returncode == 0
 
 
+def test_a_relay_of_an_earlier_release_is_found_and_told_apart(tmp_path):
+    """Its lock has the pid alone, as here."""
+    with running(tmp_path) as relay:
+        here = {"STATSD_RELAY_SPOOL_PATH": str(tmp_path / "a")}
+        (tmp_path / "a" / "lock").write_text(f"{relay.worker_pid}\n")
+        done = call("spool", "stat", env=here)
+        assert done.stderr == f"relay pid {relay.process.pid}, an earlier release, which does not say its admin port\n"
+        assert call("explain", "a:1|c", env=here).stderr.startswith("defaults, no file, not in force; relay pid ")
+        assert call("explain", env=here).returncode == 69
+        assert f"asked process {relay.process.pid} to reload" in call("reload", env=here).stdout
+
+
 def test_the_lock_of_an_earlier_release_has_the_pid_alone(tmp_path):
     held = StateDirectory.open(tmp_path / "new", encode_place(["127.0.0.1:8126"], None))
     try:
         assert holder(tmp_path / "new") == Holder(os.getpid(), None, ("127.0.0.1:8126",), "")
         assert (tmp_path / "new" / "lock").read_bytes()[:20].strip() == str(os.getpid()).encode(), "as it reads it"
         (tmp_path / "new" / "lock").write_text("4711\n")
-        assert holder(tmp_path / "new") == Holder(4711, None)
+        assert holder(tmp_path / "new") == Holder(4711, None, None, "")
     finally:
         held.close()
 

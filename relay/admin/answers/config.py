@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from relay.config.render import DEFAULT, EXPANDED, expand_values, in_force
+from relay.config.render import DEFAULT, expand_values, in_force
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,14 +63,18 @@ class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def values_in_force(
     config: Config, origins: Mapping[str, str], *, credentials: Credentials | None, state: str
 ) -> list[ConfigValue]:
-    """Return every value with its origin; see `expand_values` for the arguments."""
+    """Return every value with its origin; see `expand_values` for the arguments.
+
+    A value that was completed, such as the region, is none of the defaults.
+    """
+    given = {row.key: row.value for row in in_force(config, origins)}
     return [
         ConfigValue(
             key=row.key,
             value=row.value,
             text=row.text,
             origin=row.origin,
-            is_default=row.origin == DEFAULT and row.key not in EXPANDED,
+            is_default=row.origin == DEFAULT and row.value == given[row.key],
         )
         for row in in_force(*expand_values(config, origins, credentials=credentials, state=state))
     ]

@@ -39,7 +39,7 @@ def report(relay: Relay, facts: Facts, *, level: Overall, findings: tuple[Findin
     return StatusAnswer(
         version=__version__,
         host=printable(relay.config.tags.get("host", "")),
-        pid=os.getpid(),
+        pid=relay.main_pid or os.getpid(),
         time=moment(relay.context.clock.wall()),
         started=moment(facts.started),
         window_seconds=facts.seconds,

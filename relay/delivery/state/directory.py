@@ -117,8 +117,8 @@ class Holder(NamedTuple):
     """Pid of the process that has the lock; 0 if it is unreadable."""
     main: int | None
     """Pid that takes the signals: of the supervisor, or of the worker without one. None if it cannot be inspected."""
-    admin: tuple[str, ...] = ()
-    """HOST:PORT of the admin port; empty: the relay has none, starts, or is of an earlier release."""
+    admin: tuple[str, ...] | None = None
+    """Each HOST:PORT of the admin port; empty: the relay has none. None: not known, of an earlier release."""
     file: str = ""
     """The configuration file; empty: none, or not known."""
 
@@ -158,7 +158,7 @@ def _read_holder(content: bytes) -> Holder:
         place = json.loads(second)
         admin, file = tuple(map(str, place["admin"])), str(place["file"])
     except (ValueError, TypeError, KeyError):
-        admin, file = (), ""
+        return Holder(worker, _main_process(worker))
     return Holder(worker, _main_process(worker), admin, file)
 
 
