@@ -284,7 +284,7 @@ async def test_a_rule_takes_the_metric(start):
     relay.send(b"debug.sql:3|ms\nweb.hits:1|c")
     assert (await status(relay, "--wait", "20s")).returncode == 0
     done = await status(relay)
-    assert "dropped 1 sample" in done.stdout
+    assert '"debug.**" dropped 1 sample' in done.stdout
     assert "RLY305" not in done.stdout
 
 

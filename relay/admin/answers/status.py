@@ -67,6 +67,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     unmatched: int
     samples_dropped: int
     """Samples that rules dropped since the start."""
+    top_dropping: str = ""
+    """The pattern of the rule that dropped most, since the rules took effect; empty if none dropped anything."""
+    top_dropped: int = 0
+    """Samples that it dropped."""
 
 
 class SeriesCount(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,6 +125,8 @@ def _rules(answer: StatusAnswer) -> tuple[str, str]:
     names = rules.identities + rules.unmatched
     share = f" took {100 * rules.identities / names:.0f} % of {plural(names, 'name')}" if names else " took nothing yet"
     dropped = f"; dropped {plural(rules.samples_dropped, 'sample')}" if rules.samples_dropped else ""
+    if rules.top_dropping:
+        dropped = f'; "{rules.top_dropping}" dropped {plural(rules.top_dropped, "sample")}'
     return f"{rules.count}{share}{dropped}", "explain"
 
 

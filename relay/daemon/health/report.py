@@ -133,8 +133,18 @@ def _delivered_window(facts: Facts) -> datetime | None:
 
 
 def _rules(relay: Relay, facts: Facts) -> Rules:
+    rules, figures = relay.config.rule, relay.cardinality.rules()
+    dropped = {
+        number: figures[number].samples
+        for number, rule in enumerate(rules, 1)
+        if rule.action == "drop" and number in figures
+    }
+    top = max(dropped, key=lambda number: dropped[number], default=0)
+    is_dropping = bool(top and dropped[top])
     return Rules(
-        count=len(relay.config.rule),
+        top_dropping=printable(rules[top - 1].match or rules[top - 1].regex) if is_dropping else "",
+        top_dropped=dropped[top] if is_dropping else 0,
+        count=len(rules),
         identities=sum(relay.namer.hits),
         unmatched=relay.namer.unmatched.count,
         samples_dropped=facts.counts.samples_dropped.get("rule", 0),

@@ -74,7 +74,9 @@ BAD = StatusAnswer(
         waiting=3_412,
     ),
     closed_windows=4_561,
-    rules=Rules(count=3, identities=61, unmatched=39, samples_dropped=2_310),
+    rules=Rules(
+        count=3, identities=61, unmatched=39, samples_dropped=2_400, top_dropping="debug.**", top_dropped=2_310
+    ),
     series=SeriesCount(
         open=3_000, last=13_398, limit=50_000, per_metric_limit=10_000, fastest="web.req", fastest_growth=1_831
     ),
@@ -121,7 +123,7 @@ PROBLEM  RLY120  nothing has reached the cloud since 11:52: credentials refused
 also      RLY310  web.req has 10 000 series by request_id, more overflow  series
 in        3 071 lines/s in 412 packets/s from 37 senders, last 0.0 s ago, lost 0
 lines     12:06  184 201 = 184 187 accepted + 14 rejected         tap --rejected
-rules     3 took 61 % of 100 names; dropped 2 310 samples                explain
+rules     3 took 61 % of 100 names; "debug.**" dropped 2 310 samples     explain
 series  ! 13 398 of 50 000 (27 %); fastest web.req, +1 831/min            series
 cloud   ! 12:06  0 of 3 412 points delivered; 69 requests of 900/min, 429s 0
 waiting ! 51 180 points, 1.9 MiB of 1.0 GiB, durable; dead letters 3   dead list

@@ -223,6 +223,11 @@ SITUATIONS = {
         ),
     ),
     "step": facts(process=Process(stepped_at=NOON - 30, step=-3600.0)),
+    "catching up": facts(
+        delivery=delivery(verdict="delivered", accepted_at=NOON - 2),
+        waiting=(9000, 12_000, 14_000, 15_000),
+        storage=Storage(points=9000, bytes=400_000, oldest=int(NOON) - 1200, path="/s"),
+    ),
     "behind for long": facts(
         delivery=delivery(verdict="delivered", accepted_at=NOON - 2),
         storage=Storage(points=9000, bytes=400_000, oldest=int(NOON) - 1200, path="/s"),

@@ -47,6 +47,8 @@ def public(answer: StatusAnswer) -> StatusAnswer:
         answer,
         host="",
         findings=[_public(finding) for finding in answer.findings],
+        rules=replace(answer.rules, top_dropping=""),
+        series=replace(answer.series, fastest=""),
         cloud=replace(answer.cloud, provider="", host=""),
         config=replace(answer.config, file=""),
     )

@@ -203,24 +203,37 @@ def throttled(facts: Facts) -> Iterator[Finding]:
 
 
 def behind(facts: Facts) -> Iterator[Finding]:
-    """RLY406: the cloud accepts, and what waits grows for three windows, or is over 15 windows old."""
+    """RLY406: the cloud accepts, and what waits grows for three windows, or is over 15 windows old.
+
+    After an outage the oldest is old while what waits shrinks: then the cloud needs no person, and it is a warning.
+    """
     waiting = facts.waiting[: _GROWING_WINDOWS + 1]
-    grows = len(waiting) > _GROWING_WINDOWS and all(newer > older for newer, older in pairwise(waiting))
+    is_known = len(waiting) > _GROWING_WINDOWS
+    grows = is_known and all(newer > older for newer, older in pairwise(waiting))
+    shrinks = is_known and all(newer < older for newer, older in pairwise(waiting))
     age = _oldest_age(facts)
     is_old = age > _BEHIND_WINDOWS
     if not (grows or is_old) or facts.delivery.verdict != "delivered" or not delivers(facts):
         return
-    last = facts.windows[-_GROWING_WINDOWS:]
-    made, out = sum(window.points for window in last), sum(window.delivered for window in last)
+    oldest = f"the oldest waits for {as_duration(age * facts.seconds)}"
+    if shrinks:
+        fewer = f"{number(waiting[-1] - waiting[0])} fewer than {_GROWING_WINDOWS} windows ago"
+        sentence = f"delivery catches up since {SINCE}: {plural(facts.storage.points, 'point')} wait, {fewer}, {oldest}"
+    else:
+        last = facts.windows[-_GROWING_WINDOWS:]
+        made, out = sum(window.points for window in last), sum(window.delivered for window in last)
+        of = f"{number(made)} points made and {number(out)} of them sent in the last {len(last)} windows"
+        sentence = f"delivery falls behind since {SINCE}: {of}, {oldest}"
     yield Finding(
         code="RLY406",
-        level="problem" if is_old else "warning",
+        level="problem" if is_old and not shrinks else "warning",
         since=facts.now,
-        sentence=f"delivery falls behind since {SINCE}: {number(made)} points made and {number(out)} sent of the last"
-        f" {len(last)} windows, the oldest waits for {as_duration(age * facts.seconds)}",
-        fix="send fewer series, or raise [cloud] requests_per_minute if the quota is higher",
+        sentence=sentence,
+        fix="nothing needs to be done: what waits is being sent"
+        if shrinks
+        else "send fewer series, or raise [cloud] requests_per_minute if the quota is higher",
         safe=safe(facts),
-        next="series",
+        next="spool stat" if shrinks else "series",
     )
 
 
