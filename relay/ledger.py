@@ -222,7 +222,7 @@ class Ledger:
     close_late: float = 0.0
     """Seconds from the end of the last window until it was stored."""
     windows_late: int = 0
-    """Windows stored later after their end than daemon/window_records.py allows."""
+    """Windows stored later after their end than daemon/windows/records.py allows."""
     delivery_lag: float = 0.0
     """Seconds from the start of a window to the delivery of its batch; of the batch delivered last."""
     clock_skew: float = 0.0

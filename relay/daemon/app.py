@@ -39,8 +39,8 @@ from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Rec
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.self_metrics import SelfMetrics
 from relay.daemon.status import Status
-from relay.daemon.window_records import WindowRecorder
-from relay.daemon.window_reports import WindowReports
+from relay.daemon.windows.records import WindowRecorder
+from relay.daemon.windows.reports import WindowReports
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.directory import encode_place
 from relay.hotpath.factory import log_hotpath, make_hotpath

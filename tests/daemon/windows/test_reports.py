@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.daemon.window_reports import WindowReports
+from relay.daemon.windows.reports import WindowReports
 from relay.ledger import WindowRecord
 from tests.support.context import make_context
 

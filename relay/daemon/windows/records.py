@@ -11,7 +11,7 @@ from relay.loss_log import CounterDeltas, log_late_window, log_quota, log_window
 
 if TYPE_CHECKING:
     from relay.daemon.app import Relay
-    from relay.daemon.window_reports import WindowReports
+    from relay.daemon.windows.reports import WindowReports
     from relay.model import Tally
     from relay.window.protocols import WindowReport
 
