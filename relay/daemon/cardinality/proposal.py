@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from relay import limits
-from relay.clock import paced
 from relay.config.schema import RuleConfig, fields_of
 from relay.config.types import to_toml
 from relay.daemon.build import make_namer, make_rules
@@ -20,9 +19,8 @@ from relay.model import Identity, Resolution
 from relay.patterns.templates import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterable
 
-    from relay.clock import Clock
     from relay.config.schema import Config
     from relay.model import Metric, Series
     from relay.naming import Namer
@@ -87,17 +85,14 @@ def _literal(text: str) -> str:
     return text.replace("$", "_")
 
 
-async def propose(
-    config: Config, namer: Namer, wanted: Removal, *, series: Sequence[Series], clock: Clock
-) -> Proposal | None:
+async def propose(config: Config, namer: Namer, wanted: Removal, *, series: AsyncIterable[Series]) -> Proposal | None:
     """Return the rule that removes a tag from a metric; None if no glob can be written for its name.
 
     Args:
         config: in force.
         namer: in force.
         wanted: what to remove.
-        series: the series of the metric.
-        clock: paces the naming of the series.
+        series: the series of the metric; the iteration lets other tasks run.
     """
     if "*" in wanted.received or not wanted.received:
         return None
@@ -105,8 +100,9 @@ async def propose(
     changed = msgspec.structs.replace(config, rule=[rule])
     probe = make_namer(changed, make_rules(changed))
     left: set[object] = set()
-    is_full = False
-    async for one in paced(clock, series):
+    before, is_full = 0, False
+    async for one in series:
+        before += 1
         is_full = is_full or len(one.dimensions) == limits.DIMENSIONS_MAX
         left.add(_without(one, wanted.tag) if replaces else _named(one, probe, rule=rule, received=wanted.received))
     return Proposal(
@@ -115,7 +111,7 @@ async def propose(
         rule=rule,
         number=number,
         replaces=replaces,
-        before=len(series),
+        before=before,
         after=len(left),
         is_exact=not is_full,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.clock import paced
@@ -93,7 +94,7 @@ class MetricSurvey:
 
     def finish(self, survey: Survey) -> None:
         """Replace the values by their numbers and examples."""
-        found = [TagSurvey(tag, len(values), list(values)[:_EXAMPLES]) for tag, values in self.values.items()]
+        found = [TagSurvey(tag, len(values), list(islice(values, _EXAMPLES))) for tag, values in self.values.items()]
         self.tags, self.tags_at = sorted(found, key=lambda tag: -tag.values), survey.monotonic
         self.tags_of = self.series
         self.seen_at = survey.at
@@ -179,14 +180,16 @@ class Surveyor:
                 newest = self._newest = await self._walk(newest)
             return newest
 
-    async def series_of(self, metric: Metric) -> list[Series]:
-        """Return the series of a metric in the open window, without its overflow series."""
+    async def series_of(self, metric: Metric) -> AsyncIterator[Series]:
+        """Yield the series of a metric in the open window, without its overflow series; iterate to the end.
+
+        No list is made: freeing 37,500 series at once would hold the event loop for 20 ms.
+        """
         async with self._lock:
-            return [
-                series
-                async for series in self._series()
-                if (series.metric, series.kind, series.namespace) == metric and OVERFLOW not in series.dimensions
-            ]
+            async for series in self._series():
+                is_wanted = (series.metric, series.kind, series.namespace) == metric
+                if is_wanted and OVERFLOW not in series.dimensions:
+                    yield series
 
     async def rows_of(self, names: Collection[str], most: int) -> list[Row]:
         """Return up to `most` rows of the open window of metrics with one of these names."""

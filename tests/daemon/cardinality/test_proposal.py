@@ -24,18 +24,23 @@ def lines(*tags: str, count: int = 100):
         yield ",".join([f"id:{number}", f"path:p{number % 20}", *tags]).encode()
 
 
+async def stream(series):
+    for one in series:
+        yield one
+
+
 def name_all(configured: Config, name: str, sections) -> list:
     namer = make_namer(configured, make_rules(configured))
     return [namer.resolve(Identity(name.encode(), KIND, section)).series for section in sections]
 
 
-async def proposed(configured, clock, *, name="web.req", tag="id", sections=None):
+async def proposed(configured, *, name="web.req", tag="id", sections=None):
     sections = list(sections or lines())
     series = name_all(configured, name, sections)
     namer = make_namer(configured, make_rules(configured))
     metric = Metric(series[0].metric, KIND, series[0].namespace)
     wanted = Removal(metric, name, tag)
-    found = await propose(configured, namer, wanted, series=sorted(set(series)), clock=clock)
+    found = await propose(configured, namer, wanted, series=stream(sorted(set(series))))
     return found, series, sections
 
 
@@ -51,9 +56,9 @@ RULES = [
 
 
 @pytest.mark.parametrize("rules", RULES)
-async def test_the_rule_at_its_place_leaves_what_the_proposal_says_and_nothing_else_changes(rules, clock, tmp_path):
+async def test_the_rule_at_its_place_leaves_what_the_proposal_says_and_nothing_else_changes(rules, tmp_path):
     before = config(*rules)
-    found, series, sections = await proposed(before, clock)
+    found, series, sections = await proposed(before)
     assert found.before == len(set(series)) == 100
     index = found.number - 1 if found.number else 0
     pasted = read(rule_as_toml(found.rule), tmp_path)
@@ -78,34 +83,34 @@ def _without_id(series):
     return series._replace(dimensions=tuple(pair for pair in series.dimensions if pair[0] != "id"))
 
 
-async def test_a_tag_that_the_rule_sets_itself_is_removed_there(clock):
+async def test_a_tag_that_the_rule_sets_itself_is_removed_there():
     rules = [RuleConfig(match="user.*.logins", metric="logins", tags={"id": "$1", "kind": "login"})]
     configured = config(*rules)
     namer = make_namer(configured, make_rules(configured))
     series = [namer.resolve(Identity(f"user.{n}.logins".encode(), KIND, b"")).series for n in range(50)]
     wanted = Removal(Metric("logins", KIND), "user.49.logins", "id")
-    found = await propose(configured, namer, wanted, series=series, clock=clock)
+    found = await propose(configured, namer, wanted, series=stream(series))
     assert (found.number, found.replaces, found.before, found.after) == (1, True, 50, 1)
     assert (found.rule.match, found.rule.metric, found.rule.tags) == ("user.*.logins", "logins", {"kind": "login"})
 
 
-async def test_a_renamed_tag_is_removed_by_its_name_as_received(clock):
-    found, _, _ = await proposed(config(RuleConfig(match="**", rename_tags={"id": "request"})), clock, tag="request")
+async def test_a_renamed_tag_is_removed_by_its_name_as_received():
+    found, _, _ = await proposed(config(RuleConfig(match="**", rename_tags={"id": "request"})), tag="request")
     assert found.rule.drop_tags == ["id"]
     assert found.after == 20
 
 
-async def test_where_five_tags_are_sent_a_sixth_could_take_the_place(clock):
-    found, _, _ = await proposed(config(), clock, sections=lines("a:1", "b:2"))
+async def test_where_five_tags_are_sent_a_sixth_could_take_the_place():
+    found, _, _ = await proposed(config(), sections=lines("a:1", "b:2"))
     assert not found.is_exact
 
 
-async def test_a_prefix_is_not_part_of_the_match(clock):
-    found, _, _ = await proposed(config(names=NamesConfig(prefix="shop")), clock)
+async def test_a_prefix_is_not_part_of_the_match():
+    found, _, _ = await proposed(config(names=NamesConfig(prefix="shop")))
     assert (found.metric.name, found.rule.match, found.after) == ("shop.web.req", "web.req", 20)
 
 
-async def test_a_name_with_a_star_has_no_rule(clock):
+async def test_a_name_with_a_star_has_no_rule():
     configured = config()
     namer = make_namer(configured, make_rules(configured))
-    assert await propose(configured, namer, Removal(Metric("a.b", KIND), "a.*b", "id"), series=[], clock=clock) is None
+    assert await propose(configured, namer, Removal(Metric("a.b", KIND), "a.*b", "id"), series=stream([])) is None

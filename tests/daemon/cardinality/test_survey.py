@@ -163,5 +163,5 @@ async def test_a_window_that_ends_during_the_walk_is_walked_again(clock):
 async def test_the_series_of_a_metric_are_those_that_did_not_overflow(clock):
     window = Window([*users(400), (series("web", overflow="true"), ROLLUP), (series("other"), ROLLUP)])
     surveyor = make(window, clock)
-    assert len(await surveyor.series_of(WEB)) == 400
+    assert len([one async for one in surveyor.series_of(WEB)]) == 400
     assert len(await surveyor.rows_of({"web"}, 300)) == 300
