@@ -24,6 +24,7 @@ _ACCESS: Final = ("JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_ACCESS_KEY")
 _SECRET: Final = ("JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_ACCESS_KEY_SECRET", "JDCLOUD_SECRET_KEY")
 _TOKEN: Final = ("JDCLOUD_SESSION_TOKEN",)
 _REGION: Final = ("JDCLOUD_REGION_ID", "JDCLOUD_REGION")
+_ENVIRONMENT: Final = "environment"
 _END: Final = 4
 _SHORTENED: Final = 12
 """Shortest access key id of which both ends are shown."""
@@ -38,7 +39,10 @@ class Credentials:
     secret_key: Secret
     region: str
     origin: str
+    key_variable: str = ""
+    """The variable that has the access key id, or names its file; empty if it comes from elsewhere."""
     region_origin: str = ""
+    """`configuration`, a variable, or a profile."""
     session_token: Secret | None = None
     warnings: tuple[Problem, ...] = ()
 
@@ -82,7 +86,8 @@ def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path 
         session_token=Secret(found.session_token) if found.session_token else None,
         region=region,
         origin=found.origin,
-        region_origin=region_origin,
+        key_variable=_variable(environ, _ACCESS) if found.origin == _ENVIRONMENT else "",
+        region_origin=_variable(environ, _REGION) if region_origin == _ENVIRONMENT else region_origin,
         # loading.py warns of cloud.region
         warnings=(*warnings, *region_warnings("" if cloud.region else region)),
     )
@@ -117,7 +122,7 @@ def _find_region(
     named = (
         (cloud.region, "configuration"),
         (own.region if own else "", own.origin if own else ""),
-        (_first(environ, _REGION, []), "environment"),
+        (_first(environ, _REGION, []), _ENVIRONMENT),
         (profile.region if profile else "", profile.origin if profile else ""),
     )
     return next(((region, origin) for region, origin in named if region), ("", ""))
@@ -188,7 +193,12 @@ def _from_environment(environ: Mapping[str, str], warnings: list[Problem]) -> _F
     access, secret = _first(environ, _ACCESS, warnings), _first(environ, _SECRET, warnings)
     if not access and not secret:
         return None
-    return _Found(access, secret, _first(environ, _TOKEN, warnings), _first(environ, _REGION, warnings), "environment")
+    return _Found(access, secret, _first(environ, _TOKEN, warnings), _first(environ, _REGION, warnings), _ENVIRONMENT)
+
+
+def _variable(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """Return the first variable that is set, or that names a file."""
+    return next((one for name in names for one in (name, f"{name}_FILE") if environ.get(one, "").strip()), "")
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Problem]) -> str:

@@ -154,7 +154,8 @@ def expand_values(
         if not cloud.region:
             found["cloud.region"] = credentials.region_origin
         if not cloud.access_key:
-            found["cloud.access_key"] = origins.get("cloud.access_key_file", credentials.origin)
+            place = credentials.key_variable or credentials.origin
+            found["cloud.access_key"] = origins.get("cloud.access_key_file", place)
         cloud = msgspec.structs.replace(cloud, region=credentials.region, endpoint=endpoint, access_key=key)
     else:
         cloud = msgspec.structs.replace(cloud, access_key=short_id(cloud.access_key))

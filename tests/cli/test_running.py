@@ -123,12 +123,18 @@ def test_what_is_in_force_has_its_origin_and_shows_no_secret(tmp_path):
         next(line for line in lines if "series = 5000" in line)
     ]
     assert re.search(r'^cloud.access_key = "JDC_..4F2A" +# relay.toml:3$', done.stdout, re.MULTILINE)
-    assert re.search(r'^cloud.region = "cn-north-1" +# environment$', done.stdout, re.MULTILINE)
+    assert re.search(r'^cloud.region = "cn-north-1" +# JDCLOUD_REGION_ID$', done.stdout, re.MULTILINE)
     rows = {row["key"]: row for row in answer["values"]}
     assert (rows["limits.series"]["value"], rows["limits.series"]["origin"]) == (5000, f"{file}:7")
     assert rows["rule.1.match"]["value"] == "a.*"
     assert rows["spool.path"]["value"] == str(tmp_path / "a")
     assert "limits.memory" not in rows
+
+
+def test_the_key_in_force_has_its_variable(tmp_path):
+    with running(tmp_path) as relay:
+        shown = call("config", "show", env=admin_of(relay)).stdout
+    assert re.search(r'^cloud.access_key = "[*]{3}" +# JDCLOUD_ACCESS_KEY_ID$', shown, re.MULTILINE)
 
 
 def test_a_client_without_access_sees_the_version_alone(tmp_path):
