@@ -44,6 +44,7 @@ ENDING = {
     "series": (),
     "top": ("--once",),
     "spool": ("stat",),
+    "tap": (),
     "status": (),
 }
 """Each command with arguments of which it ends by itself where there is no relay and no credentials."""
