@@ -20,6 +20,7 @@ from relay.cli.output import say
 from relay.cli.running import need_relay, say_source
 from relay.cli.series.columns import cut, output_width
 from relay.cli.series.one import statistics
+from relay.config.addresses import join_address
 from relay.errors import reason_of, unreachable
 from relay.limits import TAP_TEXT
 from relay.wording import number, plural, printable
@@ -115,7 +116,7 @@ def tap(
 
 
 def _events(address: Address, query: dict[str, Any], interrupt: Interrupt) -> Iterator[bytes]:
-    """Yield the events of the relay until the last one, or until a signal comes.
+    """Yield the events of the relay until the last one; after a signal, until the next totals, within a second.
 
     Raises:
         RelayError: RLY101, no relay answers, it refuses, or it goes away.
@@ -127,18 +128,16 @@ def _events(address: Address, query: dict[str, Any], interrupt: Interrupt) -> It
             answer = connection.getresponse()
             if answer.status != 200:
                 raise refusal(address, answer.status, answer.read(10_000).decode("utf-8", "replace"))
-            while not interrupt.is_interrupted and (text := answer.readline()):
+            while text := answer.readline():
                 yield text
-                if isinstance(event := _EVENTS.decode(text), TapTotals) and event.is_last:
+                if isinstance(event := _EVENTS.decode(text), TapTotals) and (event.is_last or interrupt.is_interrupted):
                     return
+        except msgspec.MsgspecError as error:
+            raise unreachable(f"{join_address(host, port)} is not a relay of this release: {error}", _FIX) from error
         except (OSError, http.client.HTTPException) as error:
-            if not interrupt.is_interrupted:
-                raise unreachable(
-                    f"{_LOST}: {reason_of(error) if isinstance(error, OSError) else error}", _FIX
-                ) from error
-            return
-    if not interrupt.is_interrupted:
-        raise unreachable(_LOST, _FIX)
+            reason = reason_of(error) if isinstance(error, OSError) else "the answer is cut off"
+            raise unreachable(f"{_LOST}: {reason}", _FIX) from error
+    raise unreachable(_LOST, _FIX)
 
 
 class Screen:
