@@ -193,6 +193,8 @@ class RuleOfName(msgspec.Struct, frozen=True, kw_only=True):
     """From 1, in the order of the configuration."""
     pattern: str
     """Its match or regex."""
+    place: str
+    """Where it stands, as file:line, or the variable; empty if that is not known."""
     types: list[Kind]
     drops: bool
 

@@ -10,10 +10,13 @@ from relay.model import Kind
 from relay.wording import number, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from relay.admin.answers.series import NameAnswer, OneSeries, OpenSeries, SentPoint
+    from relay.cli.series.tap_senders import Dimensions
 
+_SENDERS: Final = 4
+"""Senders shown of a series."""
 _REQUEST_ID: Final = 8
 """Characters shown of the cloud's id of a request."""
 _VALUES: Final = 30
@@ -28,15 +31,16 @@ _STATISTICS: Final = {
 """Statistics that are shown of a point."""
 
 
-def name_lines(answer: NameAnswer, *, width: int) -> Iterator[str]:
-    """Yield the lines."""
+def name_lines(answer: NameAnswer, senders: Mapping[Dimensions, list[str]], *, width: int) -> Iterator[str]:
+    """Yield the lines; `senders`: those that were seen, by the dimensions of their series."""
     if not answer.series:
         yield f"{printable(answer.name)}: {printable(answer.sentence)}{_last_packet(answer)}"
         return
     if answer.code:
         yield f"! {answer.sentence}"
     for series in answer.series:
-        yield from _series_lines(series, answer, width)
+        seen = senders.get(tuple(sorted(series.dimensions.items())), [])
+        yield from _series_lines(series, answer, _from(seen), width=width)
     if answer.others:
         yield f"{number(answer.others)} more series"
     renamed = [name for name in answer.received if name not in answer.metrics]
@@ -52,10 +56,17 @@ def _last_packet(answer: NameAnswer) -> str:
     return f"; last packet {answer.last_packet:.0f} s ago"
 
 
-def _series_lines(series: OneSeries, answer: NameAnswer, width: int) -> Iterator[str]:
+def _from(senders: Sequence[str]) -> str:
+    if not senders:
+        return ""
+    more = f" and {number(len(senders) - _SENDERS)} more" if len(senders) > _SENDERS else ""
+    return f"  from {', '.join(map(printable, senders[:_SENDERS]))}{more}"
+
+
+def _series_lines(series: OneSeries, answer: NameAnswer, seen: str, *, width: int) -> Iterator[str]:
     dimensions = " ".join(f"{key}={value}" for key, value in series.dimensions.items())
     kind = f"  {series.type}" if series.type else ""
-    yield f"{series.namespace}/{series.metric}{kind}  {dimensions}  {_rule(answer)}".rstrip()
+    yield f"{series.namespace}/{series.metric}{kind}  {dimensions}  {_rule(answer)}{seen}".rstrip()
     form = _form([answer.open, *(point.window for point in series.points)])
     if series.open:
         yield f"  open {_clock(answer.open, form):<8}  {_open(series.open)}"

@@ -53,7 +53,7 @@ def frame_lines(figures: Figures, view: View, shape: Shape) -> list[str]:
     if view.has_help:
         lines += _HELP[:room]
     elif view.opened:
-        shown = list(name_lines(figures.name, width=shape.width)) if figures.name else ["..."]
+        shown = list(name_lines(figures.name, {}, width=shape.width)) if figures.name else ["..."]
         lines += shown[:room]
     else:
         lines += _table(figures, view, shape, room)

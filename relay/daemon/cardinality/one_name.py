@@ -165,7 +165,7 @@ class NameLookup:
         rules = [rule for rule in self._rules(traces) if rule.drops]
         dropped = self._relay.hotpath.dropped_by_rule()
         return "; ".join(
-            f'rule {rule.number} ("{printable(rule.pattern)}") drops it; '
+            f"rule {rule.number} ({_place(rule)}) drops it; "
             f"it has dropped {plural(dropped.get(rule.number, 0), 'sample')} since it is in force"
             for rule in rules
         )
@@ -197,6 +197,7 @@ class NameLookup:
             RuleOfName(
                 number=rule_number,
                 pattern=rules[rule_number - 1].match or rules[rule_number - 1].regex,
+                place=self._relay.in_force.origins.get(f"rule.{rule_number}", ""),
                 types=types,
                 drops=rules[rule_number - 1].action == "drop",
             )
@@ -206,6 +207,12 @@ class NameLookup:
     def _last_packet(self) -> float | None:
         last = self._relay.hotpath.tally().last_at
         return max(0.0, self._clock.wall() - last) if last else None
+
+
+def _place(rule: RuleOfName) -> str:
+    """Return where a rule stands: its line in the file, and what it matches."""
+    line = rule.place.rpartition(":")[2]
+    return f'{f"line {line}, " if line.isdecimal() else ""}"{printable(rule.pattern)}"'
 
 
 def _resolution(trace: Trace) -> Resolution | None:

@@ -11,6 +11,7 @@ import pytest
 from relay.config.schema import LimitsConfig, RuleConfig
 from tests.support.command import call
 from tests.support.inprocess import LONG_WINDOWS, open_relay
+from tests.support.relay import environment, relay_process, run
 
 RULES = [RuleConfig(match="debug.**", action="drop"), RuleConfig(match="web.**", keep_tags=["path"])]
 TRAFFIC = b"\n".join(
@@ -37,7 +38,7 @@ async def series(tmp_path, *arguments, traffic=TRAFFIC, **changes):
         await running.feed(traffic)
         await until(lambda: not running.relay.hotpath.unresolved(1))
         admin = f"127.0.0.1:{running.relay.admin.bound[1]}"
-        return await asyncio.to_thread(call, "series", *arguments, "--admin", admin)
+        return await asyncio.to_thread(call, "series", *arguments, "--for", "0s", "--admin", admin)
 
 
 async def test_the_table_and_the_rule_to_paste(tmp_path):
@@ -109,7 +110,7 @@ async def test_the_points_of_a_name(tmp_path):
         await running.delivered("web.hits", 4120)
         await until(lambda: running.relay.context.ledger.points_delivered)
         admin = f"127.0.0.1:{running.relay.admin.bound[1]}"
-        done = await asyncio.to_thread(call, "series", "web.hits", "--admin", admin)
+        done = await asyncio.to_thread(call, "series", "web.hits", "--for", "0s", "--admin", admin)
     first, *_, last = done.stdout.splitlines()
     assert first.split() == ["statsd/web.hits", *first.split()[1:-4], "env=prod", "host=test", "no", "rule"]
     assert last.split()[1:6] == ["sum", "4", "120", "accepted", "emulator.."]
@@ -137,3 +138,31 @@ def test_wrong_use(arguments, code, said):
     done = call("series", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
+
+
+async def test_who_sends_a_name(tmp_path):
+    async with open_relay(tmp_path, window=LONG_WINDOWS, rule=RULES) as running:
+        await running.feed(TRAFFIC)
+        await until(lambda: not running.relay.hotpath.unresolved(1))
+        admin = f"127.0.0.1:{running.relay.admin.bound[1]}"
+        asking = asyncio.create_task(asyncio.to_thread(call, "series", "jobs", "--for", "20s", "--admin", admin))
+        while not asking.done():
+            await running.feed(b"jobs:4|g\nweb.req:1|c")
+            await asyncio.sleep(0.05)
+        done = await asking
+        quiet = await asyncio.to_thread(call, "series", "jobs", "--for", "500ms", "--json", "--admin", admin)
+    # The relay of this process logs the taps to the same output.
+    assert "statsd/jobs  gauge  host=test  no rule  from 127.0.0.1" in done.stdout.splitlines()
+    assert json.loads(quiet.stdout[quiet.stdout.index("\n{") :])["senders"] == []
+
+
+async def test_the_line_of_a_rule(tmp_path):
+    file = tmp_path / "relay.toml"
+    file.write_text('# a comment\n[[rule]]\nmatch = "debug.**"\naction = "drop"\n')
+    environ = environment("http://127.0.0.1:1", tmp_path / "state", WINDOW_SECONDS="3600")
+    with relay_process(environ, tmp_path / "log", command=run("-c", file)) as relay:
+        relay.send(b"debug.sql:1:2|ms")
+        await relay.wait_for(relay_received_lines_total=1)
+        done = await asyncio.to_thread(call, "series", "debug.sql", "--admin", relay.admin)
+    said = 'debug.sql: rule 1 (line 2, "debug.**") drops it; it has dropped 2 samples since it is in force'
+    assert done.stdout.splitlines() == [said]

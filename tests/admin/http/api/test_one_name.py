@@ -57,7 +57,7 @@ async def test_a_series_shows_its_points_as_sent_with_the_answer_and_the_open_wi
         assert point["request_id"].startswith("emulator-")
         assert point["window"] < point["at"]
     assert answers[0]["rules"] == [
-        {"number": 2, "pattern": "old.*", "types": ["counter", "timer", "gauge", "set"], "drops": False}
+        {"number": 2, "pattern": "old.*", "place": "", "types": ["counter", "timer", "gauge", "set"], "drops": False}
     ]
     assert answers[1]["received"] in (["old.a"], []), "the window with the line may have ended meanwhile"
 
