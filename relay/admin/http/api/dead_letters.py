@@ -46,19 +46,19 @@ def dead_letter_endpoints(letters: DeadLetters | None) -> list[Endpoint[Any]]:
 
     async def show(_: web.Request, wanted: LetterParameters) -> LettersAnswer:
         selection = Selection(reason=wanted.reason, metric=wanted.metric)
-        return await _read(_kept(letters).list(selection, last=wanted.last))
+        return await use_files(kept(letters).list(selection, last=wanted.last))
 
     async def replay(request: web.Request, _: NoParameters) -> RedrivenAnswer:
         wanted = await read_body(request, ReplayRequest)
         selection = Selection(reason=wanted.reason, metric=wanted.metric)
-        return await _read(_kept(letters).replay(selection, dry_run=wanted.dry_run))
+        return await use_files(kept(letters).replay(selection, dry_run=wanted.dry_run))
 
     async def drop(request: web.Request, _: NoParameters) -> RedrivenAnswer:
         wanted = await read_body(request, DropRequest)
         selection = Selection(reason=wanted.reason, metric=wanted.metric)
         if not selection and not wanted.all:
             raise ApiError(400, "no letter is selected", fix='give a reason or a metric, or "all": true')
-        return await _read(_kept(letters).drop(selection))
+        return await use_files(kept(letters).drop(selection))
 
     listed: Endpoint[Any] = Endpoint(
         path=_PATH,
@@ -89,13 +89,23 @@ def _change(path: str, summary: str, handle: Any, body: type[msgspec.Struct]) ->
     )
 
 
-def _kept(letters: DeadLetters | None) -> DeadLetters:
+def kept(letters: DeadLetters | None) -> DeadLetters:
+    """Return the dead letters.
+
+    Raises:
+        ApiError: 409, there is no state directory.
+    """
     if letters is None:
         raise ApiError(409, "dead letters are not kept: there is no state directory", fix="set [spool] path")
     return letters
 
 
-async def _read(work: Awaitable[T]) -> T:
+async def use_files(work: Awaitable[T]) -> T:
+    """Return the result of work with the files.
+
+    Raises:
+        ApiError: 503, they cannot be used.
+    """
     try:
         return await work
     except OSError as error:

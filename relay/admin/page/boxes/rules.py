@@ -10,6 +10,8 @@ from relay.wording import number, plural
 if TYPE_CHECKING:
     from relay.admin.answers.rules import RuleHits, RulesAnswer
 
+_RULES_SHOWN: Final = 100
+"""A thousand would hold the event loop for 50 ms."""
 _NAMES_SHOWN: Final = 20
 _TITLES: Final = ("rule", "matches", "does", "samples", "series", "identities")
 
@@ -18,9 +20,11 @@ def rules_box(answer: RulesAnswer) -> Html:
     """Return the table of the rules, and the unmatched names."""
     if not answer.rules:
         return box("rules", "Rules", element("p", "There are no rules."))
-    rows = [_cells(rule) for rule in answer.rules]
+    rows = [_cells(rule) for rule in answer.rules[:_RULES_SHOWN]]
+    left_out = len(answer.rules) - len(rows)
+    more = element("p", f"{plural(left_out, 'more rule')}: ", code("statsd-relay explain")) if left_out else ""
     shown = table("The rules in their order", _TITLES, rows, left=3, class_="compact")
-    return box("rules", "Rules", shown, _unmatched(answer), note="The first rule that matches a name applies.")
+    return box("rules", "Rules", shown, more, _unmatched(answer), note="The first rule that matches a name applies.")
 
 
 def _cells(rule: RuleHits) -> list[object]:
