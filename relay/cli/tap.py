@@ -18,7 +18,7 @@ from relay.cli.interrupt import Interrupt
 from relay.cli.options import LENGTH, Parsed, json_option, relay_options, whole
 from relay.cli.output import say
 from relay.cli.running import need_relay, say_source
-from relay.cli.series.columns import cut, output_width
+from relay.cli.series.columns import WIDTH_MOST, cut, output_width
 from relay.cli.series.one import statistics
 from relay.config.addresses import join_address
 from relay.errors import reason_of, unreachable
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 10.0
 """Seconds without any event after which the relay is gone; it sends one each second."""
 _LINE: Final = 28
-"""Width of the column of lines; a longer line moves what follows it."""
+_LINE_NARROW: Final = 22
+"""Width of the column of lines, and on a terminal of less than 100 columns; a longer line is cut to the room left."""
 _ID: Final = 4
 """Characters of the cloud's request id."""
 _FIX: Final = "start the relay; or name its admin port with --admin HOST:PORT"
@@ -192,8 +193,9 @@ class Screen:
     def _line(self, start: str, event: TapLine) -> str:
         """Return the row of a line; a long line is cut, so that what becomes of it can be read."""
         verdict = _verdict(event)
-        room = max(_LINE, self._width - len(start) - len(verdict) - 2)
-        return f"{start}{cut(printable(event.line), room):<{_LINE}}  {verdict}"
+        column = _LINE if self._width >= WIDTH_MOST else _LINE_NARROW
+        room = max(column, self._width - len(start) - len(verdict) - 2)
+        return f"{start}{cut(printable(event.line), room):<{column}}  {verdict}"
 
     def finish(self) -> None:
         """Print the account of all that matched."""

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.command import call
 from tests.support.relay import environment, relay_process
+from tests.support.screen import on_terminal
 from tests.support.state import LONG_WINDOW
 
 ROOT = Path(__file__).parents[2]
@@ -176,3 +177,19 @@ def test_no_relay():
     done = call("tap", "--admin", "127.0.0.1:1")
     assert done.returncode == 69
     assert done.stderr.startswith("error RLY101")
+
+
+def test_rows_fit_the_terminal_and_no_name_controls_it(relay):
+    with on_terminal("tap", "--admin", relay.admin, columns=80) as screen:
+        screen.shows("Ctrl-C ends")
+        relay.send(b"web.hits:1|c|#env:prod\nweb.\x1b[31mred:" + b"x" * 200 + b"|ms\n" + b"long." * 30 + b"name:1|c")
+        screen.shows("web.\\x1b[31mred")
+        screen.shows("long.long")
+        screen.type(b"\x03")
+        assert screen.ended() == 0
+        screen.shows("3 lines matched of 3")
+        rows = [line for line in screen.lines if TIME.match(line)]
+    assert len(rows) == 3, "no row needs two lines"
+    assert rows[0].startswith(rows[0][:14] + "127.0.0.1  web.hits:1|c|#env:prod  counter  statsd/web.hits")
+    assert "REJECTED bad_value" in rows[1]
+    assert b"\x1b[31m" not in screen.raw
