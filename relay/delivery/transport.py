@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from relay import __version__
 from relay.config.secret_files import read_bounded
 from relay.delivery.disk_thread import DiskThread
-from relay.errors import TransportError
+from relay.errors import TransportError, reason_of
 from relay.model import Reply
 from relay.resolver import Resolver
 
@@ -169,7 +169,7 @@ class HttpTransport:
             not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
             ambiguous = not isinstance(error, not_sent)
             cause = _cause_of(error, has_proxy=self._proxy is not None)
-            raise TransportError(_describe(error), cause=cause, ambiguous=ambiguous) from error
+            raise TransportError(_describe(error, cause), cause=cause, ambiguous=ambiguous) from error
 
     async def close(self) -> None:
         """Close idle connections now, and those in use when their requests end."""
@@ -293,10 +293,27 @@ def _cause_of(error: BaseException, *, has_proxy: bool) -> str:
     return next((cause for kinds, cause in causes if isinstance(error, kinds)), "reset")
 
 
-def _describe(error: BaseException) -> str:
-    """Name the error without request headers and URLs, which hold signatures."""
-    cause = getattr(error, "os_error", None)
-    return f"{type(error).__name__}: {cause.strerror or cause}" if cause else type(error).__name__
+_WORDS: Final = {
+    "dns": "the host name cannot be looked up",
+    "connect": "no connection",
+    "tls": "the TLS handshake failed",
+    "timeout": "no answer in time",
+    "reset": "the connection was closed before the whole answer had come",
+    "proxy": "the proxy refuses",
+    "bad_answer": "the answer is not HTTP",
+}
+"""Cause of a failed request -> words, where the system has none."""
+
+
+def _describe(error: BaseException, cause: str) -> str:
+    """Return the system's words for an error; without request headers and URLs, which hold signatures."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"{_WORDS['tls']}: {inner.verify_message}"
+    if isinstance(inner, ssl.SSLError):
+        return f"{_WORDS['tls']}: {inner.reason or 'no reason given'}"
+    is_of_system = isinstance(inner, OSError) and inner.errno
+    return reason_of(inner) if is_of_system and isinstance(inner, OSError) else _WORDS[cause]
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -332,7 +349,7 @@ class LineTransport:
         try:
             await self._thread.run(self._write, body)
         except OSError as error:
-            raise TransportError(_describe(error), cause="file", ambiguous=True) from error
+            raise TransportError(reason_of(error), cause="file", ambiguous=True) from error
         return Reply(status=200, headers={}, body=b'{"result":{"success":true}}')
 
     async def _prepare(self) -> None:

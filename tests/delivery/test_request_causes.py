@@ -136,3 +136,16 @@ async def test_an_answer_that_stores_nothing_is_counted_by_its_cause(tmp_path, a
         await setup.settle()
         assert setup.ledger.requests_failed == {cause: 1}
         assert (setup.ledger.points_delivered, setup.balanced()) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1/", "Connection refused"),
+        ("http://nowhere.invalid/", "Name or service not known"),
+        ("http:///", "no connection"),
+    ],
+)
+async def test_the_words_are_those_of_the_system_and_name_no_class(url, words):
+    found = await failure(url, resolver=Resolver(no_such_name))
+    assert found.detail == words

@@ -97,7 +97,7 @@ SITUATIONS = {
             since=NOON - 420,
             is_down=True,
             cause="connect",
-            words="ClientConnectorError: Connection refused",
+            words="Connection refused",
         ),
         storage=OUTAGE,
     ),

@@ -214,7 +214,7 @@ async def test_a_request_that_was_never_sent_is_not_ambiguous():
     with pytest.raises(TransportError) as caught:
         await transport.post("http://127.0.0.1:1/", {}, b"")
     assert not caught.value.ambiguous
-    assert "Connect" in caught.value.detail
+    assert "Connection refused" in caught.value.detail
     await transport.close()
     assert isinstance(Reply(status=200, headers={}, body=b""), Reply)
 
@@ -238,7 +238,7 @@ async def test_https_needs_a_certificate_that_is_trusted(tmp_path):
     trusting = HttpTransport(**settings, ca_file=str(tmp_path / "ca.pem"))
     wary = HttpTransport(**settings, ca_file="")
     assert (await trusting.post(url, {}, b"x")).body == b"over tls"
-    with pytest.raises(TransportError, match="Certificate") as caught:
+    with pytest.raises(TransportError, match="the TLS handshake failed: unable to get local issuer") as caught:
         await wary.post(url, {}, b"x")
     assert not caught.value.ambiguous
     await trusting.close()
