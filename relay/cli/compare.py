@@ -80,11 +80,11 @@ def compare(  # noqa: PLR0913 - click's way
 
     Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort), and give both the same lines.
     """
+    given = read_namespaces(prefix, mapped)
     relay = need_relay(admin, path)
     say_source(relay, as_json=as_json)
     answer = fetch_config(relay)
     config = rebuild(answer) if answer else load_file(path).config
-    given = read_namespaces(prefix, mapped)
 
     def find(names: Iterable[str]) -> Namespaces | None:
         return find_namespaces(names, given=given, suffix=suffix.strip("."))

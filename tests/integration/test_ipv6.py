@@ -34,7 +34,7 @@ def of_image(udp: int, admin: int) -> dict[str, str]:
 async def ask(environ: dict[str, str], *options: str) -> tuple[int, str]:
     command = (sys.executable, "-m", "relay", "healthcheck", *options)
     done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout or done.stderr
 
 
 @pytest.mark.parametrize("has_ipv6", [True, False], ids=["both", "no-ipv6"])

@@ -141,11 +141,14 @@ async def test_healthcheck_of_a_running_relay(emulator, tmp_path):
             done = await asyncio.to_thread(
                 subprocess.run, [*command, *more], capture_output=True, text=True, check=False
             )
-            assert (done.returncode, done.stderr) == (0, "")
+            source = f"relay {relay.admin} test pid {relay.process.pid}, no file generation 1\n"
+            assert (done.returncode, done.stderr) == (0, source)
         done = await asyncio.to_thread(
             subprocess.run, [*command, "--json"], capture_output=True, text=True, check=False
         )
-        assert json.loads(done.stdout) == {"healthy": True, "status": 200, "sentence": "ok"}
+        answer = json.loads(done.stdout)
+        assert answer.pop("source")["relay"] == relay.admin
+        assert answer == {"healthy": True, "status": 200, "sentence": "ok"}
 
 
 async def test_the_secret_shows_nowhere(emulator, tmp_path):
