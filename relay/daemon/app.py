@@ -37,10 +37,10 @@ from relay.daemon.health.watch import Health
 from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
-from relay.daemon.self_metrics import SelfMetrics
 from relay.daemon.status import Status
 from relay.daemon.windows.records import WindowRecorder
 from relay.daemon.windows.reports import WindowReports
+from relay.daemon.windows.self_metrics import SelfMetrics
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.directory import encode_place
 from relay.hotpath.factory import log_hotpath, make_hotpath

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from relay.admin.http.metrics import RelayCollector
-from relay.daemon.self_metrics import COUNTERS, GAUGES
+from relay.daemon.windows.self_metrics import COUNTERS, GAUGES
 from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, FAILED_REQUESTS, REJECTED_LINES
 from tests.integration.matrix import NPM, PYPI
 from tests.support.inprocess import open_relay

@@ -100,7 +100,7 @@ class Running:
 async def open_relay(state: Path | None, *, takes_over: bool = False, **changes) -> AsyncIterator[Running]:
     """A running relay; `changes` replace sections of its configuration. Ends with the equations.
 
-    Its own figures are not sent: tests count points exactly (tests/daemon/test_self_metrics.py sends them).
+    Its own figures are not sent: tests count points exactly (daemon/windows/test_self_metrics.py sends them).
     """
     emulator = make_emulator()
     url = await emulator.start()

@@ -1,1 +1,1 @@
-"""Closed windows of the running relay: their records for the history, and the lines that report them."""
+"""Closed windows of the running relay: their records, the lines that report them, and the points of its own figures."""

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from relay.config.schema import CloudConfig, NamesConfig, RuleConfig, TelemetryConfig
-from relay.daemon.self_metrics import COUNTERS, GAUGES
+from relay.daemon.windows.self_metrics import COUNTERS, GAUGES
 from relay.tools.emulator.faults import Fault
 from tests.support.inprocess import open_relay
 from tests.support.relay import RelayProcess, environment, make_emulator
