@@ -22,6 +22,7 @@ from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
 from relay.admin.answers.windows import WindowsAnswer
 from relay.cli.admin_client import ask, fetch
 from relay.errors import RelayError
+from relay.limits import POINTS_PER_REQUEST
 
 if TYPE_CHECKING:
     from relay.cli.admin_client import Address
@@ -68,6 +69,8 @@ class Figures:
         self._address = address
         self.moments: deque[Moment] = deque(maxlen=_SECONDS)
         self.level, self.code = "", ""
+        self.points_limit = 0
+        """Points of a minute that the quota lets through."""
         self.quota = 0.0
         """Share of the requests of a minute that the last window needed."""
         self.windows: WindowsAnswer | None = None
@@ -103,6 +106,7 @@ class Figures:
         self._add_moments(history)
         known = [value for value in history.requests_per_minute if value is not None]
         self.quota = known[-1] / history.requests_per_minute_limit if known else 0.0
+        self.points_limit = history.requests_per_minute_limit * POINTS_PER_REQUEST
         self.windows = fetch(self._address, "/api/v1/windows/last", WindowsAnswer)
         status, body = ask(self._address, "/api/v1/status", most=_STATUS_BYTES)
         if status == 200:

@@ -25,6 +25,8 @@ _SECONDS: Final = 300
 """Time that the line of lines a second shows."""
 _BAR: Final = 10
 _LEVELS: Final = {"ok": "OK", "note": "OK", "warning": "WARNING", "problem": "PROBLEM"}
+_TOLD: Final = ("warning", "problem")
+"""Levels of which the head names the code."""
 _HELP: Final = (
     "tab, shift-tab   next table: metrics, tags, senders, rules, windows",
     "s                sort by the next column",
@@ -69,7 +71,8 @@ def selected_name(figures: Figures, view: View) -> str:
 
 def _head(figures: Figures, view: View, shape: Shape) -> str:
     newest = figures.newest
-    level = " ".join(filter(None, (_LEVELS.get(figures.level, figures.level), figures.code)))
+    code = figures.code if figures.level in _TOLD else ""
+    level = " ".join(filter(None, (_LEVELS.get(figures.level, figures.level), code)))
     parts = [
         time.strftime("%H:%M:%S"),
         "HELD" if view.is_held else "",
@@ -81,10 +84,15 @@ def _head(figures: Figures, view: View, shape: Shape) -> str:
         f"quota {figures.quota:.0%}".replace("%", " %"),
         _window_bar(figures),
     ]
+    return _joined(parts, shape.width)
+
+
+def _joined(parts: Sequence[str], width: int) -> str:
+    """Return the parts that fit, two blanks between them; what does not fit is left out whole."""
     text = ""
-    for part in filter(None, parts):  # what does not fit is left out whole
+    for part in filter(None, parts):
         longer = f"{text}  {part}" if text else part
-        text = longer if len(longer) <= shape.width else text
+        text = longer if len(longer) <= width else text
     return text
 
 
@@ -102,11 +110,12 @@ def _window_bar(figures: Figures) -> str:
 def _second_line(figures: Figures, shape: Shape) -> str:
     values = [moment.lines for moment in figures.moments]
     most = max(values, default=0.0)
-    text = f"lines/s  {spark(values, _SPARK, is_ascii=shape.is_ascii)}  5 min, max {number(round(most))}"
+    parts = [f"lines/s  {spark(values, _SPARK, is_ascii=shape.is_ascii)}", f"5 min, max {number(round(most))}"]
     if figures.windows and figures.windows.windows:
         last = figures.windows.windows[0]
-        text += f"      points/min  {number(round(last.points * 60 / last.seconds))}"
-    return text
+        points = number(round(last.points * 60 / last.seconds))
+        parts.append(f"points/min {points} of {number(figures.points_limit)}")
+    return _joined(parts, shape.width)
 
 
 def spark(values: Sequence[float], width: int, *, is_ascii: bool) -> str:
@@ -127,7 +136,9 @@ def _table(figures: Figures, view: View, shape: Shape, room: int) -> list[str]:
     shown = made.lines[first : first + rows]
     if not shown:
         return [f" {made.titles[0]}", " no row matches the filter" if view.filter else " nothing yet"]
-    title = f"{made.titles[0]} {first + 1}-{first + len(shown)} of {number(made.total)}"
+    title = made.titles[0]
+    if len(shown) < made.total or view.table == "metrics":
+        title += f" {first + 1}-{first + len(shown)} of {number(made.total)}"
     columns = made._replace(titles=[title, *made.titles[1:]]).columns(shown)
     lines = list(table(columns, shape.width - 1))
     marked = [f"{'>' if number_ == selected - first else ' '}{line}" for number_, line in enumerate(lines[1:])]

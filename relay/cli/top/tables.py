@@ -62,11 +62,17 @@ def make_table(figures: Figures, view: View) -> Table:
     """Return the table of the view."""
     made = _MAKERS[view.table](figures)
     wanted = view.filter.lower()
-    lines = [line for line in made.lines if wanted in line.key.lower()]
+    lines = sorted((line for line in made.lines if wanted in line.key.lower()), key=_rank)
     lines.sort(key=lambda line: line.order[view.sort], reverse=view.is_reversed == (view.sort_title in _ASCENDING))
     titles = [f"{title} v" if title == view.sort_title else title for title in made.titles]
     total = max(made.total, len(lines)) if not wanted or view.table == "metrics" else len(lines)
     return made._replace(lines=lines, titles=titles, total=total)
+
+
+def _rank(line: Line) -> tuple[float, str]:
+    """Return the order of rows that are equal in the sorted column: by the second one, then by name."""
+    second = line.order[1] if len(line.order) > 1 else 0.0
+    return (-second if isinstance(second, (int, float)) else 0.0, line.key)
 
 
 def _metrics(figures: Figures) -> Table:
