@@ -24,6 +24,7 @@ from relay.admin.page.boxes.flow import flow_box
 from relay.admin.page.boxes.rules import rules_box
 from relay.admin.page.boxes.senders import senders_box
 from relay.admin.page.boxes.series import series_box
+from relay.admin.page.boxes.tap import tap_box
 from relay.admin.page.boxes.windows import windows_box
 from relay.admin.page.figures import read_flow
 
@@ -95,6 +96,7 @@ class Contents:
             ("senders", "Senders", self._sender_table),
             ("rules", "Rules", self._rules),
             ("dead-letters", "Dead letters", self._dead_letters),
+            ("tap", "Tap", self._tap),
             ("config", "Configuration", self._config),
             ("about", "About", self._about),
         ]
@@ -136,6 +138,9 @@ class Contents:
         except OSError:
             found = None
         return dead_letters_box(found, may_change=asked.may_change)
+
+    async def _tap(self, _: Asked) -> Html:
+        return tap_box()
 
     async def _config(self, _: Asked) -> Html:
         is_in_force = self._relay.status.is_last_reload_successful

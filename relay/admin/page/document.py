@@ -28,9 +28,11 @@ _STATIC: Final = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "charts.js": "text/javascript",
+    "tap.js": "text/javascript",
     "uplot.js": "text/javascript",
     "uplot.css": "text/css",
 }
+_SCRIPTS: Final = ("uplot.js", "charts.js", "page.js", "tap.js")
 _REFRESH_SECONDS: Final = 5
 _SHAPES: Final = {
     "problem": ('<path d="M8 1 15.5 15H.5z" fill="%23d93025"/>'),
@@ -79,7 +81,10 @@ def _head(title: str, level: str, is_paused: bool) -> Html:  # noqa: FBT001 - of
         element("link", rel="icon", href=Html(_icon(level))),
         element("link", rel="stylesheet", href=static_path("uplot.css")),
         element("link", rel="stylesheet", href=static_path("page.css")),
-        *(element("script", src=static_path(name), defer=True) for name in ("uplot.js", "charts.js", "page.js")),
+        *(
+            element("script", src=static_path(name), defer=True)
+            for name in ("uplot.js", "charts.js", "page.js", "tap.js")
+        ),
         "" if is_paused else element("noscript", refresh),
     )
 

@@ -125,6 +125,28 @@ async def test_with_javascript_the_boxes_follow_the_relay(tmp_path):
             await page.locator("#stale").get_by_text("The relay does not answer").wait_for(timeout=20_000)
 
 
+async def test_lines_are_tapped_live_as_text_and_not_while_hidden(tmp_path):
+    async with open_relay(tmp_path, rule=RULES) as running, chromium() as browser:
+        url = url_of(running)
+        async with visit(browser, url) as visitor:
+            page, lines = visitor.page, visitor.page.locator("#tap-lines > div")
+            await page.locator("#tap-glob").fill("*")
+            await page.locator("#tap-start").click()
+            await page.get_by_text("lines/s shown").wait_for(timeout=20_000)
+            await running.feed(f"{HOSTILE}:1|c".encode(), "a\u202eb:1|c".encode(), b"debug.sql:1|c", b"x:abc|c")
+            for text in (HOSTILE, "\\u{202e}", "DROPPED by rule 1 debug.**", "REJECTED bad_value"):
+                await lines.get_by_text(text).first.wait_for(timeout=20_000)
+            assert await page.locator("#tap-lines img").count() == 0
+            await save(visitor, "tap")
+            assert (visitor.complaints, await visitor.axe()) == ([], [])
+            await page.locator("#tap-start").click()
+            await page.get_by_text("Stopped.").wait_for()
+            shown = await lines.count()
+            await running.feed(b"after:1|c")
+            await running.delivered("after", 1)
+            assert await lines.count() == shown
+
+
 async def test_the_page_is_used_by_keyboard(tmp_path):
     async with (
         open_relay(tmp_path) as running,

@@ -71,6 +71,7 @@ async def test_a_client_on_this_machine_sees_names_escaped(tmp_path):
         "senders",
         "rules",
         "dead-letters",
+        "tap",
         "config",
         "about",
     ]
