@@ -14,8 +14,8 @@ from relay.admin.http.api.history import columns
 from relay.admin.http.api.rules import table as rule_table
 from relay.admin.http.api.windows_last import last_windows
 from relay.admin.http.endpoint import ApiError
+from relay.admin.page.access import access_box
 from relay.admin.page.boxes.about import about_box
-from relay.admin.page.boxes.access import access_box
 from relay.admin.page.boxes.charts import charts_box
 from relay.admin.page.boxes.config import config_box
 from relay.admin.page.boxes.dead_letters import dead_letters_box

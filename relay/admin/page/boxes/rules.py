@@ -38,6 +38,8 @@ def _unmatched(answer: RulesAnswer) -> Html:
     more = len(answer.unmatched.names) - len(names)
     listed = join(map(code, names), ", ")
     said = f"No rule matched {plural(answer.unmatched.count, 'time')}"
+    if not answer.unmatched.count:
+        return Html("")
     if not names:
         return element("p", said, ".")
     return element("p", said, ", the newest first: ", listed, f" and {number(more)} more" if more else "", ".")
