@@ -66,7 +66,7 @@ class MetricSurvey:
     seen_at: float = 0.0
     """Wall time of the last walk that found new samples."""
     tags: Sequence[TagSurvey] = ()
-    """Most values first."""
+    """Most values first; none for a metric of one series."""
     tags_of: int = 0
     """Series among which the tags were counted."""
     tags_at: float = 0.0
@@ -93,8 +93,12 @@ class MetricSurvey:
                 self.values[tag] = {value: None}
 
     def finish(self, survey: Survey) -> None:
-        """Replace the values by their numbers and examples."""
-        found = [TagSurvey(tag, len(values), list(islice(values, _EXAMPLES))) for tag, values in self.values.items()]
+        """Replace the values by their numbers and examples; a metric of one series needs none.
+
+        With 50,000 metrics of one series each, their tags would take 50 MiB.
+        """
+        several = self.values.items() if self.series > 1 else ()
+        found = [TagSurvey(tag, len(values), list(islice(values, _EXAMPLES))) for tag, values in several]
         self.tags, self.tags_at = sorted(found, key=lambda tag: -tag.values), survey.monotonic
         self.tags_of = self.series
         self.seen_at = survey.at
