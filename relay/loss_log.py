@@ -16,7 +16,7 @@ import structlog
 from relay import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from relay.clock import Clock
     from relay.ledger import Ledger
@@ -41,6 +41,8 @@ class LossLog:
     clock: Clock
     interval: float = 10.0
     """Minimum seconds between two log lines of one (event, subject)."""
+    judged: Container[str] = ()
+    """Codes of which the log has the judge's findings: single events with such a code have level debug."""
     _keys: dict[tuple[str, str], _KeyState] = field(default_factory=dict)
 
     def warn(
@@ -68,7 +70,8 @@ class LossLog:
         if state.suppressed:
             fields["suppressed"] = state.suppressed
         state.next_at, state.suppressed = self.clock.monotonic() + (self.interval if every is None else every), 0
-        structlog.get_logger("relay").warning(event, **({"code": code} if code else {}), **fields)
+        log = structlog.get_logger("relay")
+        (log.debug if code in self.judged else log.warning)(event, **({"code": code} if code else {}), **fields)
 
     def is_muted(self, event: str, *, subject: str = "") -> bool:
         """Return whether `warn` would suppress the line now. Callers with work before a warning ask first."""

@@ -28,7 +28,7 @@ from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, 
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.log import configure_log, text_logger
-from relay.daemon.reporter import Reporter
+from relay.daemon.reports.reporter import Reporter
 from relay.errors import ExitCode, unusable
 from relay.tools.emulator import Emulator
 from relay.wording import number, plural

@@ -37,6 +37,7 @@ from relay.daemon.health.watch import Health
 from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
+from relay.daemon.reports.findings import JUDGED, FindingLog
 from relay.daemon.status import Status
 from relay.daemon.windows.records import WindowRecorder
 from relay.daemon.windows.reports import WindowReports
@@ -126,7 +127,7 @@ class Relay:
         self.foreign_host = ""
         """The host of the state directory at the start, if it is another one."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
-        self.context = Context(clock, Ledger(), LossLog(clock))
+        self.context = Context(clock, Ledger(), LossLog(clock, judged=JUDGED))
         self.idle = make_idle(config)
         self.lag = LagProbe(clock)
         self._is_handing_over = False
@@ -156,6 +157,7 @@ class Relay:
             self.cardinality_watch = CardinalityWatch(self.hotpath, self.context)
             self.health = Health(self)
             self._self_metrics.health = self.health
+            FindingLog(self.health)
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
@@ -356,6 +358,7 @@ class Relay:
             asked_at, hands_over = self.context.clock.monotonic(), self._is_handing_over
             if hands_over:
                 await self.pool.finish(until=self.context.clock.monotonic() + _HAND_OVER_SECONDS)
+            self.context.loss_log.judged = ()  # the judge does not see what a stop loses
             self.closer.stop()
             await asyncio.gather(*closing)
             self.ingest.stop()

@@ -21,9 +21,9 @@ from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.reload import Reloader
 from relay.daemon.lifecycle.signals import install_signal_handlers
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import Reporter
+from relay.daemon.reports.reporter import Reporter
 from relay.delivery.state.directory import home_directory, state_directory
-from relay.errors import ConfigError, Problem
+from relay.errors import ConfigError, Problem, RelayError
 from relay.hotpath.factory import make_hotpath
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.bind import enlarge_buffer
@@ -63,22 +63,23 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
     relay = make_relay(prepared, worker, options, ring)
     try:
         await relay.open()
-    finally:
-        log_cautions(cautions, not_in_force)
+    except RelayError:
+        log_cautions(cautions)
+        raise
+    if not_in_force:
+        event = "the file on disk is not in force, what was accepted last is"
+        structlog.get_logger("relay").warning(event, code="RLY502", why=not_in_force)
     relay.status.is_last_reload_successful, relay.status.reload_error = not not_in_force, not_in_force
     relay.status.cautions = cautions
     async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
 
 
-def log_cautions(warnings: Iterable[Problem], not_in_force: str) -> None:
-    """Log what is not right from the start on; after the lines of the start, or after a start that failed."""
+def log_cautions(cautions: Iterable[Problem]) -> None:
+    """Log what else is not right at a start that failed; of a running relay the judge tells it."""
     log = structlog.get_logger("relay")
-    for problem in warnings:
+    for problem in cautions:
         log.warning("caution", code=problem.code, sentence=problem.message, fix=problem.fix)
-    if not_in_force:
-        event = "the file on disk is not in force, what was accepted last is"
-        log.warning(event, code="RLY502", why=not_in_force)
 
 
 def make_relay(prepared: Prepared, worker: Worker, options: RunOptions, ring: LogRing) -> Relay:

@@ -32,7 +32,9 @@ _STAMP: Final = 10
 """Columns of the time and the space behind it; lines that continue an event begin below the event."""
 _PROSE: Final = ("cloud", "why", "fix", "safe", "next")
 """Fields that are sentences: each begins a line of its own, in this order."""
-_OWN: Final = frozenset({"code", "line", "column", "sentence", "received", "sent_as", *_PROSE})
+_OWN: Final = frozenset(
+    {"code", "severity", "since", "subject", "more", "line", "column", "sentence", "received", "sent_as", *_PROSE}
+)
 """Fields that do not stand among the others."""
 _PLAIN: Final = frozenset({"pid", "status"})
 """Numbers that count nothing."""
@@ -102,7 +104,7 @@ class TextFormat:
 
 def _lines(level: str, event: str, fields: Mapping[str, Any], width: int) -> Iterator[str]:
     """Yield the lines of an event, without time and indentation."""
-    head = [("", word) for word in _head(level, str(fields.get("code") or ""))]
+    head = [("", word) for word in _head(level, fields)]
     if SAYS in fields:
         says = fields[SAYS]
         tokens = [*head, *(_words(says) if isinstance(says, str) else (("  ", printable(part)) for part in says))]
@@ -115,15 +117,17 @@ def _lines(level: str, event: str, fields: Mapping[str, Any], width: int) -> Ite
     yield from _bad_line(fields, width)
 
 
-def _head(level: str, code: str) -> list[str]:
+def _head(level: str, fields: Mapping[str, Any]) -> list[str]:
     """Return the level's word, if it is no plain information, and the code, as one word."""
-    word = ("note" if code else "") if level == "info" else level
-    head = " ".join(part for part in (word, code) if part)
+    word = "note" if fields.get("severity") == "note" else "" if level == "info" else level
+    head = " ".join(part for part in (word, str(fields.get("code") or "")) if part)
     return [head] if head else []
 
 
 def _short(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the fields that stand beside one another; empty ones are left out."""
+    if "severity" in fields:
+        return  # the sentence of a finding has them
     if fields.get("received"):
         yield "", printable(f"{fields['received']} -> {fields.get('sent_as')}")
     for name, value in fields.items():
@@ -134,7 +138,7 @@ def _short(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _sentences(fields: Mapping[str, Any], width: int) -> Iterator[str]:
     """Yield the fields that are sentences; their lines wrap below one another."""
     for name in _PROSE:
-        if fields.get(name):
+        if fields.get(name) and fields[name] != f"explain {fields.get('code')}":
             lines = wrap(_words(str(fields[name])), width - _LABEL - 1)
             yield from (f"{name if at == 0 else '':<{_LABEL}} {line}" for at, line in enumerate(lines))
 

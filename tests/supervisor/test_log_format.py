@@ -86,8 +86,10 @@ def test_fields_have_units_and_stay_whole():
 def test_a_note_is_called_so_and_a_change_is_an_arrow():
     fields = {"code": "RLY302", "received": "web-1.hits", "sent_as": "web_1.hits"}
     assert shown("info", "names or tags rewritten", **fields) == [
-        "20:07:10  note RLY302  names or tags rewritten  web-1.hits -> web_1.hits"
+        "20:07:10  RLY302  names or tags rewritten  web-1.hits -> web_1.hits"
     ]
+    note = {"severity": "note", "sentence": "1 name rewritten", "next": "explain RLY302", "reason": "x"}
+    assert shown("info", "finding began", code="RLY302", **note) == ["20:07:10  note RLY302  1 name rewritten"]
 
 
 def test_the_caret_stands_below_the_bad_byte_of_a_line_that_is_cut():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from relay.clock import SystemClock
 from relay.listener.socket_activation import SUPERVISOR
 from relay.supervisor.protocol import PLAN
-from tests.support import hotpath
+from tests.support import hotpath, log_reference
 from tests.support.emulator import ControlledEmulator
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def free_port(kind: int = socket.SOCK_DGRAM) -> int:
             return port
 
 
-def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, str]:
-    """Return the environment of a relay that sends to `endpoint`; settings are `TABLE_KEY`."""
+def environment(endpoint: str, state: Path | str, **settings: str | None) -> dict[str, str]:
+    """Return the environment of a relay that sends to `endpoint`; settings are `TABLE_KEY`; None: unset."""
     base = {
         "LISTEN_UDP": "127.0.0.1:0",
         "LISTEN_HOTPATH": hotpath.chosen,
@@ -63,6 +63,7 @@ def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, 
         "WINDOW_SECONDS": "1",
         "LOG_FORMAT": "json",
         "TELEMETRY_TO_CLOUD": "false",
+        "LOG_LEVEL": "debug",
         **settings,
     }
     inherited = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TZ") if name in os.environ}
@@ -71,7 +72,7 @@ def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, 
         **inherited,
         "HOME": "/nonexistent",
         **keys,
-        **{f"STATSD_RELAY_{name}": value for name, value in base.items()},
+        **{f"STATSD_RELAY_{name}": value for name, value in base.items() if value is not None},
     }
 
 
@@ -88,6 +89,8 @@ class RelayProcess:
         self.environ = environ
         self.log = log
         self.command = command or run()
+        self._checked = 0
+        """Number of events of the log that are as the reference says."""
         self.start()
 
     def start(self) -> None:
@@ -190,6 +193,8 @@ class RelayProcess:
         """Return the events of the log, those with a given name, oldest first."""
         lines = [line for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
         events = [json.loads(line) for line in lines]
+        assert not (wrong := [one for event in events[self._checked :] for one in log_reference.problems(event)]), wrong
+        self._checked = max(self._checked, len(events))
         return [event for event in events if not name or event["event"] == name]
 
     async def degraded(self, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence

@@ -224,7 +224,7 @@ class SeriesFacts:
     """The metric with the most new series a minute."""
     fastest_growth: float = 0.0
     rewritten: Mapping[str, str] = field(default_factory=dict)
-    """Fields of one example: metric, received, became."""
+    """Fields of one example: metric, received, sent_as."""
     unsent: Mapping[str, str] = field(default_factory=dict)
     clamped: Mapping[str, str] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from relay.model import Series
     from relay.naming import Namer
     from relay.window.closer import Closer
-
-FOREIGN: Final = "the state directory is of another host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +203,7 @@ class Recovery:
             self.context.ledger.samples_recovered += samples
             self.context.ledger.samples_dropped["other_host"] += samples
             host = partial.host_of(checkpoint.frames) or pending.stored_by
-            event = f"{FOREIGN}, an open window is dropped"
+            event = "the state directory is of another host, an open window is dropped"
             known: dict[str, Any] = {
                 "host": host,
                 "reason": "other_host",
@@ -215,7 +213,7 @@ class Recovery:
             self.context.loss_log.warn(event, code="RLY413", subject=str(checkpoint.window), **known)
         if pending.stored_by:
             gauges = sum(len(frame.gauges) for frame in partial.decode_frames(pending.gauges)[0])
-            event = f"{FOREIGN}, its gauges are dropped"
+            event = "the state directory is of another host, its gauges are dropped"
             self.context.loss_log.warn(event, code="RLY413", host=pending.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:

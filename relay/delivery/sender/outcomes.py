@@ -83,7 +83,7 @@ class VerdictReporter:
         was_open = gate.breaker.is_open
         pause = gate.answered(self._clock.monotonic(), verdict, jitter)
         if was_open != gate.breaker.is_open:
-            self._log.info("the cloud is back" if was_open else "the cloud is down", code="RLY405")
+            self._log.debug("the cloud is back" if was_open else "the cloud is down", code="RLY405")
         return pause
 
     def _report_failed(self, cause: str, *, why: str | None = None, place: str | None = None) -> None:
@@ -107,8 +107,9 @@ class VerdictReporter:
     def _report_misconfigured(self, verdict: Misconfigured) -> None:
         skew = round(self._ledger.clock_skew)
         known: dict[str, Any] = {"ahead_seconds": skew} if verdict.credentials and skew else {}
-        code, what = ("RLY120", "credentials") if verdict.credentials else ("RLY404", "requests")
-        event = f"{what} are refused, everything is kept"
+        code, event = "RLY404", "requests are refused, everything is kept"
+        if verdict.credentials:
+            code, event = "RLY120", "credentials are refused, everything is kept"
         self._loss_log.warn(event, code=code, status=verdict.status, cloud=verdict.detail, **known)
 
     def compare_clock(self, reply: Reply, ages: Ages) -> None:
@@ -131,7 +132,7 @@ class VerdictReporter:
 
     def report_acceptance(self) -> None:
         """Log that the cloud accepts points again."""
-        self._log.info("the cloud accepts points again", code="RLY402")
+        self._log.debug("the cloud accepts points again", code="RLY402")
 
     def report_renewal(self) -> None:
         """Log a change of credentials."""

@@ -333,7 +333,7 @@ class Writer:
     def _recover(self) -> None:
         if self.trouble:
             self.trouble = ""
-            structlog.get_logger("relay").info("durability restored, all requests are on disk", code="RLY411")
+            structlog.get_logger("relay").debug("durability restored, all requests are on disk", code="RLY411")
             self._spool.wake()
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:

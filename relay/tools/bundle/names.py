@@ -13,13 +13,14 @@ from typing import Any, Final
 _FIELDS: Final = frozenset(
     {
         *("metric", "received", "became", "sent_as", "name", "names", "examples", "example", "unmatched"),
-        *("line", "text", "sender", "address", "dimensions", "point", "toml", "pattern", "detail", "subject"),
+        *("line", "text", "sender", "peer", "address", "dimensions", "point", "toml", "pattern", "detail", "subject"),
+        *("kept", "not_sent", "tag"),
     }
 )
 """Fields that hold names, lines or addresses of senders."""
 _ABOUT_NAMES: Final = re.compile("RLY(3..|402|407)")
 """Codes of problems whose sentences have names."""
-_SENTENCES: Final = frozenset(("sentence", "cloud", "fix", "safe", "next", "event"))
+_SENTENCES: Final = frozenset(("sentence", "cloud", "why", "fix", "safe", "next", "event"))
 _SHORTEST: Final = 3
 """Characters of a name that is also looked for in sentences; shorter ones would hit common words."""
 

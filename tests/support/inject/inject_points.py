@@ -59,7 +59,7 @@ STAGES = (
     Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
     Point("sender, recording", "relay.delivery.sender.outcomes:Outcomes.record"),
     Point("admin", "relay.admin.http.metrics:Scrapes.text"),
-    Point("reporter", "relay.daemon.reporter:Reporter.closed"),
+    Point("reporter", "relay.daemon.reports.reporter:Reporter.closed"),
 )
 """One function of each stage, for exceptions."""
 

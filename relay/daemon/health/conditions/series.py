@@ -102,9 +102,9 @@ def _changed(facts: Facts, count: Callable[[Counts], int]) -> int:
 
 def _example(fields: Mapping[str, str]) -> str:
     """Return an example in words: `web-1.hits -> web_1.hits`, or the fields as they are."""
-    if {"received", "became"} <= fields.keys():
-        return f": {fields['received']} -> {fields['became']}"
-    return ": " + ", ".join(f"{key} {value}" for key, value in fields.items()) if fields else ""
+    if {"received", "sent_as"} <= fields.keys():
+        return f": {fields['received']} -> {fields['sent_as']}"
+    return ": " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in fields.items()) if fields else ""
 
 
 def rewritten(facts: Facts) -> Iterator[Finding]:

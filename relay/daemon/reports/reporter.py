@@ -150,7 +150,8 @@ class Reporter:
         head = f"statsd-relay {__version__}  {relay.hotpath.name}  Python {_python()}"
         now, config = time.time(), relay.config
         date = f"{as_date(now)[:10]} {as_clock(now)} {as_date(now)[11:]}"
-        yield f"{head}{date:>{max(len(date) + 2, self.width - len(head))}}"
+        room = self.width - len(head)
+        yield from [f"{head}{date:>{room}}"] if room >= len(date) + 2 else [head, date]
         close = relay.closer.open_id + config.window.seconds
         for label, text in (
             *(("listening", text) for text in self._sockets(relay)),

@@ -13,7 +13,7 @@ import structlog
 from relay.config.schema import CloudConfig, LogConfig, RuleConfig, TeeConfig
 from relay.daemon.lifecycle.shutdown import ShutdownReport
 from relay.daemon.log import configure_log, text_logger
-from relay.daemon.reporter import Reporter, describe_window
+from relay.daemon.reports.reporter import Reporter, describe_window
 from relay.errors import ConfigError, Problem
 from relay.ledger import WindowRecord
 from tests.support.inprocess import CREDENTIALS, open_relay
