@@ -54,9 +54,18 @@ async def found(relay: RelayProcess, code: str, *, level: str = "", while_: Call
         if code in all_ and level in ("", all_[code]["level"]):
             assert all_[code]["fix"]
             assert all_[code]["next"]
+            await in_log(relay, code.split(maxsplit=1)[0])
             return all_[code]
         assert time.monotonic() < ends, f"{code} {level} not among {all_}\n{relay.text()[-2000:]}"
         await asyncio.sleep(0.1)
+
+
+async def in_log(relay: RelayProcess, code: str) -> None:
+    """Wait until the log has the code, which may come a moment after the answer."""
+    ends = time.monotonic() + 10
+    while not any(event.get("code") == code for event in relay.events()):
+        assert time.monotonic() < ends, f"{code} is not in the log:\n{relay.text()[-2000:]}"
+        await asyncio.sleep(0.05)
 
 
 async def ended(relay: RelayProcess, code: str, *, while_: Callable[[], object] = bool) -> None:
