@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.admin.history import Row, read_row
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from relay.admin.history import History
     from relay.admin.protocols import Relay
     from relay.ledger import WindowRecord
 
 _RATE_SECONDS: Final = 10.0
+_SPREAD_SECONDS: Final = 15.0
+"""Within which the points of a window are sent: a window that still waits is not news until then."""
 
 
 class Flow(NamedTuple):
@@ -30,7 +34,7 @@ class Flow(NamedTuple):
     hour: Row
     """The first row of the last hour: what was lost since is the difference."""
     window: WindowRecord | None
-    """The one that closed last."""
+    """The newest one of which the points had time to arrive."""
     spool_bytes: int
     spool_limit: int
     """0: in memory only."""
@@ -52,9 +56,20 @@ def read_flow(relay: Relay, history: History) -> Flow:
         series_limit=relay.config.limits.series,
         requests_limit=relay.config.cloud.requests_per_minute,
         hour=rows[0],
-        window=relay.context.ledger.windows.last,
+        window=settled_window(list(relay.context.ledger.windows), now.wall),
         spool_bytes=relay.spool.bytes,
         spool_limit=relay.spool.limit_bytes,
         dead_letters=relay.context.ledger.dead_letters,
         imbalance=relay.status.books().imbalance(),
     )
+
+
+def settled_window(windows: Sequence[WindowRecord], wall: float) -> WindowRecord | None:
+    """Return the newest window of which no point waits, or which was stored 15 s ago; None: there is none.
+
+    Args:
+        windows: oldest first.
+        wall: time of now.
+    """
+    settled = (one for one in reversed(windows) if not one.waiting or wall - one.stored_at > _SPREAD_SECONDS)
+    return next(settled, None)

@@ -26,13 +26,13 @@ def _stages(flow: Flow) -> list[Html]:
     where = f"{as_size(flow.spool_bytes)} of {as_size(flow.spool_limit)}" if flow.spool_limit else "in memory"
     per_minute = round(flow.now.requests_per_minute or 0)
     return [
-        *([_stage("senders", number(flow.senders), "in the last minute")] if flow.senders is not None else []),
+        *([_stage("senders", number(flow.senders), "last minute")] if flow.senders is not None else []),
         _stage("packets", number(round(flow.packets)), "a second"),
         _stage("lines", number(round(flow.lines)), "a second"),
         _stage("series", number(flow.now.series or 0), f"of {number(flow.series_limit)}"),
-        _stage("points", number(flow.now.points or 0), "in the last window"),
+        _stage("points", number(flow.now.points or 0), "last window"),
         _stage("waiting", number(flow.now.waiting), where),
-        _stage("cloud", share, "of the last window"),
+        _stage("cloud", share, "last window"),
         _stage("requests", number(per_minute), f"of {number(flow.requests_limit)} a minute"),
     ]
 
