@@ -22,6 +22,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 Address = tuple[str, int]
 """Host, without brackets, and port."""
 _TIMEOUT: Final = 3.0
+WALK_TIMEOUT: Final = 30.0
+"""Seconds for an answer that walks over all series: 50,000 take a second of CPU, and the machine may be busy."""
 _BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest answer in bytes: 1,000 rules are about 200 KiB."""
 _FIX: Final = "start the relay, or name its admin port with --admin HOST:PORT"
@@ -75,13 +77,21 @@ def ask(  # noqa: PLR0913 - the parts of a request
         raise unreachable(f"no relay answers on {join_address(host, port)}: {reason}", fix) from error
 
 
-def fetch(address: Address, path: str, type_: type[T], *, post: bytes | None = None, token: str = "") -> T:
+def fetch(
+    address: Address,
+    path: str,
+    type_: type[T],
+    *,
+    post: bytes | None = None,
+    token: str = "",
+    timeout: float = _TIMEOUT,
+) -> T:
     """Return the answer of an endpoint of /api/v1; the arguments are those of `ask`.
 
     Raises:
         RelayError: RLY101, no relay answers, or it refuses; with its own words.
     """
-    status, body = ask(address, path, post=post, token=token, most=_BYTES_MAX)
+    status, body = ask(address, path, post=post, token=token, most=_BYTES_MAX, timeout=timeout)
     if status != 200:
         raise refusal(address, status, body)
     try:

@@ -12,7 +12,7 @@ import msgspec
 
 from relay.admin.answers.senders import SendersAnswer
 from relay.admin.answers.series import NameAnswer, SeriesAnswer
-from relay.cli.admin_client import fetch
+from relay.cli.admin_client import WALK_TIMEOUT, fetch
 from relay.cli.options import DURATION, json_option, relay_options, whole
 from relay.cli.output import say
 from relay.cli.running import need_relay, say_source
@@ -73,7 +73,7 @@ def series(  # noqa: PLR0913 - its options
 
 def _ask_name(address: Address, name: str, seconds: float, *, width: int) -> tuple[Any, Iterable[str]]:
     """Return what is known of a name, with the senders that a tap of some seconds sees."""
-    one = fetch(address, f"/api/v1/series/{quote(name, safe='')}", NameAnswer)
+    one = fetch(address, f"/api/v1/series/{quote(name, safe='')}", NameAnswer, timeout=WALK_TIMEOUT)
     senders = find_senders(address, one.received or [one.name], seconds) if one.series else {}
     told = sorted(set(chain.from_iterable(senders.values())))
     return {**msgspec.to_builtins(one), "senders": told}, name_lines(one, senders, width=width)
@@ -88,5 +88,5 @@ def _ask(relay: RunningRelay, what: str, *, by: str, top: int, seconds: float) -
     if what and not _GLOB & set(what):
         return _ask_name(address, what, seconds, width=width)
     query = urlencode({"glob": what, "by": by, "top": top})
-    table = fetch(address, f"/api/v1/series?{query}", SeriesAnswer)
+    table = fetch(address, f"/api/v1/series?{query}", SeriesAnswer, timeout=WALK_TIMEOUT)
     return table, series_lines(table, by=by, file=relay.index.file, width=width)

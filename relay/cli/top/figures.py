@@ -20,7 +20,7 @@ from relay.admin.answers.rules import RulesAnswer
 from relay.admin.answers.senders import SendersAnswer
 from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
 from relay.admin.answers.windows import WindowsAnswer
-from relay.cli.admin_client import ask, fetch
+from relay.cli.admin_client import WALK_TIMEOUT, ask, fetch
 from relay.errors import RelayError
 from relay.limits import POINTS_PER_REQUEST
 
@@ -132,9 +132,11 @@ class Figures:
     def _refresh_table(self, view: View) -> None:
         address = self._address
         if view.opened:
-            self.name = fetch(address, f"/api/v1/series/{quote(view.opened, safe='')}", NameAnswer)
+            self.name = fetch(
+                address, f"/api/v1/series/{quote(view.opened, safe='')}", NameAnswer, timeout=WALK_TIMEOUT
+            )
         elif view.table == "tags":
-            self.tags = fetch(address, f"/api/v1/tags?top={_ROWS}", TagsAnswer)
+            self.tags = fetch(address, f"/api/v1/tags?top={_ROWS}", TagsAnswer, timeout=WALK_TIMEOUT)
         elif view.table == "senders":
             self.senders = fetch(address, f"/api/v1/senders?top={_ROWS}", SendersAnswer)
         elif view.table == "rules":
@@ -142,7 +144,7 @@ class Figures:
         elif view.table == "metrics":
             glob = f"*{view.filter}*" if view.filter else ""
             query = urlencode({"glob": glob, "by": view.server_order, "top": _ROWS})
-            self.series = fetch(address, f"/api/v1/series?{query}", SeriesAnswer)
+            self.series = fetch(address, f"/api/v1/series?{query}", SeriesAnswer, timeout=WALK_TIMEOUT)
 
     @property
     def newest(self) -> Moment:

@@ -166,3 +166,17 @@ async def test_the_line_of_a_rule(tmp_path):
         done = await asyncio.to_thread(call, "series", "debug.sql", "--admin", relay.admin)
     said = 'debug.sql: rule 1 (line 2, "debug.**") drops it; it has dropped 2 samples since it is in force'
     assert done.stdout.splitlines() == [said]
+
+
+async def test_a_relay_that_needs_seconds_for_its_walk_is_waited_for(tmp_path):
+    async with open_relay(tmp_path, window=LONG_WINDOWS) as running:
+        survey = running.relay.cardinality.surveyor.survey
+
+        async def slow():
+            await asyncio.sleep(4)
+            return await survey()
+
+        running.relay.cardinality.surveyor.survey = slow
+        admin = f"127.0.0.1:{running.relay.admin.bound[1]}"
+        done = await asyncio.to_thread(call, "series", "--admin", admin)
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["  there are no series yet"])
