@@ -32,6 +32,8 @@ def _as_json(request: web.Request, error: web.HTTPException) -> web.Response:
             found = ApiError(404, "unknown path", fix="GET /api/v1/openapi.json lists the paths")
         case 405:
             found = ApiError(405, f"this path does not answer {request.method[:20]}", fix=f"use {methods}")
+        case 408:
+            found = ApiError(408, "the body did not come in time", fix="send it at once")
         case 413:
             found = ApiError(413, f"the body is over {request.client_max_size} bytes", fix="send less")
         case status:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import msgspec
 import pytest
 
@@ -89,6 +92,17 @@ async def test_every_error_below_api_is_json(path, method, body, status, message
     assert (found, headers.get_content_type(), headers["Server"]) == (status, "application/json", "statsd-relay")
     assert (status != 405) or headers["Allow"] in ("GET", "POST")
     assert method == "HEAD" or answer["error"]["message"] == message
+
+
+async def test_a_body_that_does_not_come_is_a_timeout(monkeypatch):
+    monkeypatch.setattr("relay.admin.console.protocol_mux._BODY_SECONDS", 0.1)
+    async with serving([POST]) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /api/v1/y HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["error"]["code"] == "timeout"
 
 
 async def test_errors_elsewhere_are_text():
