@@ -53,14 +53,14 @@ def _parse_glob(text: str) -> str:
 
 
 def _parse_tag(text: str) -> str:
-    if (text and not text.partition("=")[0]) or (text and "=" not in text):
+    if "=" not in text or text.startswith("="):
         raise ValueError("must be KEY=VALUE")
     return _parse_glob(text)
 
 
 def _parse_network(text: str) -> str:
     try:
-        return str(ip_network(text, strict=False)) if text else ""
+        return str(ip_network(text, strict=False))
     except ValueError as error:
         raise ValueError("must be an address such as 10.1.4.7, or a network such as 10.1.0.0/16") from error
 
@@ -75,11 +75,11 @@ _NETWORK: Final = Parsed("network", _parse_network)
 @click.option("--rejected", "of", flag_value="rejected", help="Lines that are rejected only.")
 @click.option("--dropped", "of", flag_value="dropped", help="Lines whose samples are dropped only, by a rule say.")
 @click.option("--sent", "of", flag_value="sent", help="Points as they are sent, with the answer of the cloud.")
-@click.option("--tag", type=_TAG, metavar="KEY=VALUE", default="", help="Lines with this tag.")
+@click.option("--tag", type=_TAG, metavar="KEY=VALUE", help="Lines with this tag.")
+@click.option("--from", "sender", type=_NETWORK, metavar="IP|CIDR", help="Lines of this sender, or network.")
 @click.option(
-    "--from", "sender", type=_NETWORK, metavar="IP|CIDR", default="", help="Lines of this sender, or network."
+    "--rate", type=whole(1, 1000), default=20, metavar="N", help="Lines shown a second; the others are counted: 20."
 )
-@click.option("--rate", type=whole(1, 1000), default=20, metavar="N", help="Lines a second, the rest is counted: 20.")
 @click.option("--for", "seconds", type=LENGTH, default=None, help="End after this time; default: at Ctrl-C.")
 @click.option("--raw", "as_raw", is_flag=True, help="Print the lines alone, as received.")
 @relay_options
@@ -104,7 +104,7 @@ def tap(
         raise click.BadParameter("a point that is sent has no sender", param_hint="--from")
     relay = need_relay(admin, path)
     say_source(relay, as_json=as_json or as_raw)
-    query = {"glob": glob, "of": wanted["of"] or "all", "tag": wanted["tag"], "from": wanted["sender"]}
+    query = {"glob": glob, "of": wanted["of"] or "all", "tag": wanted["tag"] or "", "from": wanted["sender"] or ""}
     query |= {"rate": wanted["rate"]} | ({"seconds": min(seconds, 86_400)} if seconds else {})
     screen = None if as_json else Screen(glob, rate=wanted["rate"], as_raw=as_raw)
     with Interrupt() as interrupt:

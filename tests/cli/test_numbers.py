@@ -25,7 +25,7 @@ PLACES += ("127.0.0.1:1.5", "127.0.0.1:" + "9" * 5000)
 TIMES = ("1x", "1.5.5s", "1e3s", "-5s", "nans", "infs", "367d", "9" * 400 + "s", "٣s")
 ABOUT_A_RELAY = (
     *("capture", "compare", "config show", "dead drop", "dead list", "dead replay", "dead show", "explain"),
-    *("bundle", "healthcheck", "reload", "series", "spool stat", "spool verify", "status", "top"),
+    *("bundle", "healthcheck", "reload", "series", "spool stat", "spool verify", "status", "tap", "top"),
 )
 NUMBERS = {
     ("capture", "--for"): TIMES,
@@ -49,12 +49,16 @@ NUMBERS = {
     ("load", "--series"): ("0", "1000001", "1.5"),
     ("load", "--seed"): (str(2**32 + 1), "1.5"),
     ("series", "--top"): ("0", "1.5"),
+    ("series", "--for"): TIMES,
     ("status", "--wait"): TIMES,
+    ("tap", "--for"): TIMES,
+    ("tap", "--from"): ("127.0.0.1/33", "::1/129", "::1/x"),
+    ("tap", "--rate"): ("0", "1001", "1.5"),
     ("replay", "--speed"): ("0", "0.0001", "1000001", "-0", "maximum", ".5", "1."),
     ("replay", "--port"): ("0", "65536", "1.5"),
 }
 """Of each option that takes a number: what it refuses, beside NO_NUMBERS and HUGE."""
-WORDS = {("init", "--env"), ("init", "--region"), ("init", "--senders")}
+WORDS = {("init", "--env"), ("init", "--region"), ("init", "--senders"), ("tap", "--tag")}
 """Options with a rule of their own that take no number."""
 READ_LATER = {("load", "--to"), ("replay", "--to"), ("send", "--to")}
 """Read by the command itself, before anything else it does."""

@@ -108,13 +108,13 @@ def test_the_log_has_one_metric_of_what_was_rewritten_or_not_sent():
     assert ledger.examples.pop("rewritten") == {
         "metric": "app.xn__4kr132k",
         "received": "订单",
-        "became": "app.xn__4kr132k",
+        "sent_as": "app.xn__4kr132k",
     }
     namer.resolve(Identity(b"m", Kind.COUNTER, b"ok:1,a\x00-b:" + b"c/" * 100))
     told = ledger.examples.pop("rewritten")
-    assert told == {"metric": "app.m", "received": f"a\\x00-b:{'c/' * 57}c...", "became": f"a_b:{'c_' * 58}..."}
+    assert told == {"metric": "app.m", "received": f"a\\x00-b:{'c/' * 57}c...", "sent_as": f"a_b:{'c_' * 58}..."}
     namer.resolve(Identity(b"m", Kind.COUNTER, b"a:1,b:2,c:3,d:4,status:5,workspace:6"))
-    assert ledger.examples == {"unsent": {"metric": "app.m", "tags": "status workspace"}}
+    assert ledger.examples == {"unsent": {"metric": "app.m", "kept": "a b c d host", "not_sent": "status workspace"}}
     assert (ledger.names_rewritten, ledger.tags_dropped) == (3, 2)
 
 

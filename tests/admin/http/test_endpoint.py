@@ -52,11 +52,11 @@ async def test_parameters_have_types_and_defaults():
     ],
 )
 async def test_a_wrong_query_is_a_bad_request(query, message, fix):
-    assert await get(query) == (400, {"error": {"code": "bad_request", "message": message, "fix": fix}})
+    assert await get(query) == (400, {"error": {"code": "bad_request", "message": message, "fix": fix, "problems": []}})
 
 
 async def test_an_error_has_code_message_and_fix():
-    expected = {"code": "RLY101", "message": "seven is taken", "fix": "ask for eight"}
+    expected = {"code": "RLY101", "message": "seven is taken", "fix": "ask for eight", "problems": []}
     assert await get("?top=7") == (409, {"error": expected})
 
 
