@@ -98,8 +98,10 @@ async def test_a_body_that_does_not_come_is_a_timeout(monkeypatch):
     monkeypatch.setattr("relay.admin.console.protocol_mux._BODY_SECONDS", 0.1)
     async with serving([POST]) as address:
         reader, writer = await asyncio.open_connection(*address)
-        writer.write(b"POST /api/v1/y HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
-        head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+        writer.write(b"POST /api/v1/y HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{")
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readuntil(b"}}")
         writer.close()
     assert head.startswith(b"HTTP/1.1 408 ")
     assert json.loads(body)["error"]["code"] == "timeout"
