@@ -104,7 +104,7 @@ def read_row(relay: Relay) -> Row:
 
 
 def _lag(relay: Relay) -> float:
-    oldest = relay.spool.oldest_window
-    if oldest is None:
-        return relay.context.ledger.delivery_lag
-    return max(0.0, relay.context.clock.wall() - oldest)
+    """Return the seconds since the end of the oldest window that waits, or until the last delivery of a batch."""
+    oldest, seconds = relay.spool.oldest_window, relay.config.window.seconds
+    age = relay.context.ledger.delivery_lag if oldest is None else relay.context.clock.wall() - oldest
+    return max(0.0, age - seconds)

@@ -72,6 +72,6 @@ def _proposal(rule: RuleProposal) -> Html:
     return element(
         "div",
         element("p", said, ", with the same totals. Put this rule into the file", where, " and reload:"),
-        element("pre", Html("\n").join(code(line) for line in rule.toml.splitlines())),
+        element("pre", join(map(code, rule.toml.splitlines()), Html("\n"))),
         class_="proposal",
     )
