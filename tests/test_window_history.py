@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.ledger import WINDOWS_MAX, WindowHistory, WindowRecord
+from relay.ledger import WINDOWS_MAX, WindowHistory
+from tests.support.context import window_record
 from tests.support.inprocess import open_relay
-
-
-def record(start, points=10):
-    return WindowRecord(
-        start=start,
-        seconds=60,
-        stored_at=start + 60.5,
-        late=0.5,
-        lines=100,
-        rejected={},
-        kernel_drops=0,
-        samples=100,
-        samples_dropped={},
-        series=10,
-        points=points,
-        requests=1,
-    )
 
 
 def test_the_points_of_a_window_wait_until_their_outcome_is_counted():
     history = WindowHistory()
-    history.add(record(60))
+    history.add(window_record(60))
     history.sent(60, delivered=6, refused=1)
     history.dropped(60, 2, reason="too_old")
     history.answered(60, 121.0)
@@ -40,7 +24,7 @@ def test_the_points_of_a_window_wait_until_their_outcome_is_counted():
 def test_outcomes_of_other_windows_are_ignored():
     history = WindowHistory()
     history.sent(60, delivered=6, refused=1)
-    history.add(record(120))
+    history.add(window_record(120))
     history.dropped(60, 2, reason="too_old")
     assert history.last.waiting == 10
     assert history.get(60) is None
@@ -49,7 +33,7 @@ def test_outcomes_of_other_windows_are_ignored():
 def test_the_newest_windows_are_kept():
     history = WindowHistory()
     for number in range(WINDOWS_MAX + 3):
-        history.add(record(60 * number))
+        history.add(window_record(60 * number))
     assert (len(history), next(iter(history)).start, history.last.start) == (60, 180, 62 * 60)
 
 

@@ -365,6 +365,7 @@ class SenderPool:
             headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
             reply = await self._transport.post(self._cloud.url, headers, batch.body)
             self._ledger.requests[str(reply.status)] += 1
+            self._ledger.windows.answered(batch.window, self._clock.wall())
             self._reporter.compare_clock(reply, self._ages)
             verdict = self._cloud.classify(reply, batch, now=self._clock.wall())
         except TransportError as error:
@@ -374,7 +375,6 @@ class SenderPool:
             self._gate.in_flight -= 1
             self._ledger.request_seconds.observe(self._clock.monotonic() - began)
             self._ledger.request_bytes = len(batch.body)
-        self._ledger.windows.answered(batch.window, self._clock.wall())
         self._reporter.report(self._gate, verdict, jitter=self._random())
         return verdict
 

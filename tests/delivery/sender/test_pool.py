@@ -19,7 +19,8 @@ from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import TransportError
 from relay.model import Reply
 from relay.tools.emulator import Fault
-from tests.support.pool import CLOCK, Paused, Setup
+from tests.support.context import window_record
+from tests.support.pool import CLOCK, Paused, Setup, batches
 from tests.support.raw_cloud import RawCloud
 from tests.support.tools import tmpfs
 
@@ -179,14 +180,17 @@ async def test_the_cloud_is_down_and_comes_back(tmp_path):
     async with Setup(tmp_path, minute=0.2) as setup:
         url = setup.url
         await setup.emulator.stop()
+        setup.ledger.windows.add(window_record(batches(1)[0], points=30))
         await setup.send(30)
         while setup.ledger.requests["error"] < 6:
             await asyncio.sleep(0.01)
         assert (setup.ledger.requests_ambiguous, setup.balanced()) == (0, True)
+        assert setup.ledger.windows.last.first_answer_at == 0, "a request without an answer"
         await setup.emulator.start(port=int(url.rpartition(":")[2]))
         await setup.settle()
         assert len(setup.emulator.received) == 30
         assert setup.emulator.duplicates() == []
+        assert setup.ledger.windows.last.first_answer_at > 0
 
 
 async def test_drain_puts_back_the_batches_in_flight(tmp_path):
