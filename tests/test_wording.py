@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli.dead import in_words
-from relay.cli.output import say
 from relay.cli.send import find_problem
+from relay.cli.shared.output import say
 from relay.config.schema import LogConfig
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log

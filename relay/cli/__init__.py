@@ -1,10 +1,7 @@
 """The commands, one file each: it parses argv, calls the code that does the work, and sets the exit code.
 
-`explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
-sender.py. Of the relay that a command is about: places.py (where to look), running.py (which one answers),
-admin_client.py (requests to it), token.py, effective.py (its configuration, or that of a file), state.py (its state
-directory).
-plan.py answers the supervisor, which starts `run` as a preflight check.
+`explain`, `series`, `status` and `top` are folders. running/ is the way to the relay that a command is about; shared/
+has options, output and progress. plan.py answers the supervisor, which starts `run` as a preflight check.
 
 Invariant: a command is imported only when it is called, since `healthcheck` runs every few seconds in a container.
 """
@@ -24,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay import __version__
-from relay.cli.output import say
+from relay.cli.shared.output import say
 from relay.errors import ExitCode, RelayError, reason_of
 
 if TYPE_CHECKING:
@@ -37,11 +34,11 @@ COMMANDS: Final = {
     "import": "Convert another StatsD daemon's configuration.",
     "check": "Find every problem of a configuration.",
     "config": "Show what is configured, and what can be configured.",
-    "explain": "Trace a line or a name to its points, or explain a code.",
-    "top": "Watch a running relay in a terminal.",
-    "series": "Show which metrics have how many series, and why.",
     "status": "Show what is wrong with the running relay, and what to do.",
+    "series": "Show which metrics have how many series, and why.",
     "tap": "Show lines as they come, and what becomes of each.",
+    "top": "Watch a running relay in a terminal.",
+    "explain": "Trace a line or a name to its points, or explain a code.",
     "reload": "Let the running relay load its file, or a new release.",
     "healthcheck": "Ask a running relay whether it is healthy, or ready.",
     "send": "Send single lines.",

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from relay.cli.admin_client import ask
-from relay.cli.effective import find_effective
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.output_file import check_place, writable
-from relay.cli.running import RunningRelay, find_relay, say_source
+from relay.cli.running.admin_client import ask
+from relay.cli.running.effective import find_effective
+from relay.cli.running.find import RunningRelay, find_relay, say_source
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
+from relay.cli.shared.output_file import check_place, writable
 from relay.config.addresses import parse_address
 from relay.daemon.lifecycle.problems import find_problems
 from relay.errors import RelayError
@@ -30,8 +30,8 @@ from relay.wording import as_size, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import Found
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import Found
 
 _ANSWERS: Final = {
     "series": "/api/v1/series?top=1000",

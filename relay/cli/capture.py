@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_client import ask
-from relay.cli.interrupt import Interrupt
-from relay.cli.options import ADDRESS, DURATION, SIZE, json_option, relay_options
-from relay.cli.output import say
-from relay.cli.output_file import check_place, writable
-from relay.cli.progress import follow, progress
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import ask
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.shared.interrupt import Interrupt
+from relay.cli.shared.options import ADDRESS, DURATION, SIZE, json_option, relay_options
+from relay.cli.shared.output import say
+from relay.cli.shared.output_file import check_place, writable
+from relay.cli.shared.progress import follow, progress
 from relay.errors import Problem
 from relay.listener.addresses import Address
 from relay.listener.sockets import open_udp

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.options import FILE, json_option
-from relay.cli.output import say
+from relay.cli.shared.options import FILE, json_option
+from relay.cli.shared.output import say
 from relay.config import find_file
 from relay.config.credentials import find_credentials
 from relay.config.loading import load

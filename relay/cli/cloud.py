@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from relay.cli.options import ADDRESS, DURATION, Parsed, json_option
-from relay.cli.output import say
+from relay.cli.shared.options import ADDRESS, DURATION, Parsed, json_option
+from relay.cli.shared.output import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
 from relay.errors import reason_of, unusable

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.effective import fetch_config, load_file, rebuild
-from relay.cli.options import LENGTH, PLACE, json_option, relay_options
-from relay.cli.output import say
-from relay.cli.progress import ChangingLine
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.effective import fetch_config, load_file, rebuild
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.shared.options import LENGTH, PLACE, json_option, relay_options
+from relay.cli.shared.output import say
+from relay.cli.shared.progress import ChangingLine
 from relay.clock import SystemClock
 from relay.daemon.build import make_namer, make_rules
 from relay.errors import ExitCode
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
     from relay.config.schema import Config
     from relay.naming import Namer
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
-from relay.cli.effective import find_effective
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.running import say_source
+from relay.cli.running.effective import find_effective
+from relay.cli.running.find import say_source
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
 from relay.config import render
 from relay.config.json_schema import json_schema
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.admin.answers.config import ConfigValue
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _WIDTH: Final = 80
 _GAP: Final = 2

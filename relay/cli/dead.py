@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from relay import limits
-from relay.cli.options import whole
-from relay.cli.output import say
-from relay.cli.progress import progress
-from relay.cli.running import say_source
-from relay.cli.state import Asked, StateLocation, find_state, readable, state_options
+from relay.cli.running.find import say_source
+from relay.cli.running.state import Asked, StateLocation, find_state, readable, state_options
+from relay.cli.shared.options import whole
+from relay.cli.shared.output import say
+from relay.cli.shared.progress import progress
 from relay.delivery.dead_letters import redrive
 from relay.delivery.dead_letters.format import REASONS, LetterReader, letter_files
 from relay.delivery.dead_letters.redrive import Redriven, Selection, replay_files

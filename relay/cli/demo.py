@@ -20,8 +20,8 @@ import click
 import msgspec
 import uvloop
 
-from relay.cli.options import LENGTH, json_option
-from relay.cli.output import say
+from relay.cli.shared.options import LENGTH, json_option
+from relay.cli.shared.output import say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, TelemetryConfig, WindowConfig

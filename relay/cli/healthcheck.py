@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.admin_client import ask
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import ask
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
 from relay.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 
 @click.command()

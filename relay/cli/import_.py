@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.options import json_option
-from relay.cli.output import say
-from relay.cli.output_file import write
+from relay.cli.shared.options import json_option
+from relay.cli.shared.output import say
+from relay.cli.shared.output_file import write
 from relay.config.toml.places import read_bytes
 from relay.errors import Problem
 from relay.tools.importers import FORMATS, convert

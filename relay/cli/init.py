@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.options import Parsed, json_option
-from relay.cli.output import has_terminal, say
-from relay.cli.output_file import check_place, write
+from relay.cli.shared.options import Parsed, json_option
+from relay.cli.shared.output import has_terminal, say
+from relay.cli.shared.output_file import check_place, write
 from relay.config.validate import REGION_RULE, REGIONS, is_legal_key, is_region
 from relay.daemon.lifecycle.problems import find_problems
 from relay.errors import ExitCode

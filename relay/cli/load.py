@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.options import LENGTH, Parsed, decimal, json_option, whole
-from relay.cli.output import say
-from relay.cli.progress import progress
-from relay.cli.sender import figures, finish, playing, sentence, to_option
+from relay.cli.shared.options import LENGTH, Parsed, decimal, json_option, whole
+from relay.cli.shared.output import say
+from relay.cli.shared.progress import progress
+from relay.cli.shared.sender import figures, finish, playing, sentence, to_option
 from relay.tools.traffic.mix import TYPES, Mix
 from relay.tools.traffic.pace import Pace
 from relay.wording import number

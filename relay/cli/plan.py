@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.options import config_option
+from relay.cli.shared.options import config_option
 from relay.daemon.lifecycle.plan import RunOptions, check_files, check_program, check_state, load_for_run, make_plan
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.listener.socket_activation import append_text, receive_configuration

@@ -15,19 +15,19 @@ import msgspec
 
 from relay.admin.answers.config import ReloadAnswer
 from relay.admin.answers.error import ErrorAnswer
-from relay.cli.admin_client import ask, refusal
-from relay.cli.effective import load_file
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.places import Places, places_of_this_shell
-from relay.cli.running import NoRelay, RunningRelay, find_holder, find_relay, identify, say_source
-from relay.cli.token import find_token
+from relay.cli.running.admin_client import ask, refusal
+from relay.cli.running.effective import load_file
+from relay.cli.running.find import NoRelay, RunningRelay, find_holder, find_relay, identify, say_source
+from relay.cli.running.places import Places, places_of_this_shell
+from relay.cli.running.token import find_token
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
 from relay.errors import ConfigError, Problem, RelayError, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _RELOAD_SECONDS: Final = 30.0
 """Time for the answer: the relay reads files, of which one may be a pipe that needs 10 s."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.options import Parsed, decimal, json_option, whole
-from relay.cli.output import say
-from relay.cli.progress import follow, progress
-from relay.cli.sender import figures, finish, playing, sentence, to_option
+from relay.cli.shared.options import Parsed, decimal, json_option, whole
+from relay.cli.shared.output import say
+from relay.cli.shared.progress import follow, progress
+from relay.cli.shared.sender import figures, finish, playing, sentence, to_option
 from relay.config.addresses import PORT_MOST
 from relay.errors import ExitCode, Problem, RelayError
 from relay.tools.traffic.pace import Spacing

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from relay.cli.options import json_option
-from relay.cli.output import has_terminal, say
-from relay.cli.sender import find_address, to_option
+from relay.cli.shared.options import json_option
+from relay.cli.shared.output import has_terminal, say
+from relay.cli.shared.sender import find_address, to_option
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import EXPLANATIONS, find_error, show
 

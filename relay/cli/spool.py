@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from relay.cli.output import say
-from relay.cli.progress import progress
-from relay.cli.running import say_source
-from relay.cli.state import Asked, StateLocation, find_state, readable, state_options
+from relay.cli.running.find import say_source
+from relay.cli.running.state import Asked, StateLocation, find_state, readable, state_options
+from relay.cli.shared.output import say
+from relay.cli.shared.progress import progress
 from relay.delivery.state import inspect
 from relay.delivery.state.directory import DATABASE
 from relay.errors import ExitCode, unusable

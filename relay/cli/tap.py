@@ -13,13 +13,13 @@ import click
 import msgspec
 
 from relay.admin.answers.tap import TapEvent, TapLine, TapNothing, TapPoint, TapStart, TapTotals
-from relay.cli.admin_client import refusal
-from relay.cli.interrupt import Interrupt
-from relay.cli.options import LENGTH, Parsed, json_option, relay_options, whole
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import refusal
+from relay.cli.running.find import need_relay, say_source
 from relay.cli.series.columns import WIDTH_MOST, cut, output_width
 from relay.cli.series.one import statistics
+from relay.cli.shared.interrupt import Interrupt
+from relay.cli.shared.options import LENGTH, Parsed, json_option, relay_options, whole
+from relay.cli.shared.output import say
 from relay.config.addresses import join_address
 from relay.errors import reason_of, unreachable
 from relay.limits import TAP_TEXT
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _TIMEOUT: Final = 10.0
 """Seconds without any event after which the relay is gone; it sends one each second."""

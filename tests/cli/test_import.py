@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.output_file import write
+from relay.cli.shared.output_file import write
 from relay.config.toml.places import read_text
 from relay.errors import ConfigError, ExitCode, RelayError
 from tests.support.command import call

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli import COMMANDS, cli
-from relay.cli.interrupt import Interrupt
+from relay.cli.shared.interrupt import Interrupt
 from relay.config.types import Seconds, Size
 from tests.support.command import call
 

@@ -17,8 +17,8 @@ from contextlib import closing
 import pytest
 
 from relay import __version__
-from relay.cli.running import identify
-from relay.cli.token import find_token
+from relay.cli.running.find import identify
+from relay.cli.running.token import find_token
 from relay.delivery.state.directory import StateDirectory, encode_place, holder
 from relay.errors import RelayError
 from tests.cli.test_running import admin_of, running, write

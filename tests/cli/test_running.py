@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from relay import config
-from relay.cli.places import find_places
+from relay.cli.running.places import find_places
 from relay.delivery.state.directory import Holder, StateDirectory, encode_place, holder
 from tests.cli.test_surroundings import AS_IT, finish
 from tests.support.command import call

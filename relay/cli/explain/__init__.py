@@ -13,13 +13,13 @@ import click
 import msgspec
 
 from relay.admin.answers.rules import RulesAnswer
-from relay.cli.admin_client import fetch
-from relay.cli.effective import find_effective
 from relay.cli.explain.codes import pages
 from relay.cli.explain.rules import rule_lines
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import fetch
+from relay.cli.running.effective import find_effective
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
 from relay.daemon.explain.text import name_rows, rows
 from relay.daemon.explain.trace import trace_line, trace_name
 from relay.errors import CODES
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.effective import TriedFile
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.effective import TriedFile
+    from relay.cli.running.find import RunningRelay
     from relay.config.schema import Config
 
 _CODE: Final = re.compile(r"RLY\d*", re.IGNORECASE)

@@ -12,22 +12,22 @@ import msgspec
 
 from relay.admin.answers.senders import SendersAnswer
 from relay.admin.answers.series import NameAnswer, SeriesAnswer
-from relay.cli.admin_client import WALK_TIMEOUT, fetch
-from relay.cli.options import DURATION, json_option, relay_options, whole
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import WALK_TIMEOUT, fetch
+from relay.cli.running.find import need_relay, say_source
 from relay.cli.series.columns import output_width
 from relay.cli.series.one import name_lines
 from relay.cli.series.senders import sender_lines
 from relay.cli.series.table import series_lines
 from relay.cli.series.tap_senders import find_senders
+from relay.cli.shared.options import DURATION, json_option, relay_options, whole
+from relay.cli.shared.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import RunningRelay
 
 _ORDERS: Final = ("series", "growth", "samples", "tags", "senders")
 _TOP_MOST: Final = 1000

@@ -16,7 +16,7 @@ from relay.admin.answers.tap import TapEvent, TapLine, TapTotals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _EVENTS: Final = msgspec.json.Decoder(TapEvent)
 _ENOUGH: Final = 1.0

@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from relay.admin.answers.status import StatusAnswer
-from relay.cli.admin_client import fetch
-from relay.cli.options import LENGTH, json_option, relay_options
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.admin_client import fetch
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.shared.options import LENGTH, json_option, relay_options
+from relay.cli.shared.output import say
 from relay.cli.status.link import print_link
 from relay.cli.status.nagios import UNKNOWN, nagios_line
 from relay.cli.status.text import status_lines
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import RunningRelay
 
 PATH = "/api/v1/status"
 

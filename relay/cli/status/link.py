@@ -8,17 +8,17 @@ import click
 import msgspec
 
 from relay.admin.answers.link import LinkAnswer
-from relay.cli.admin_client import fetch
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
-from relay.cli.token import find_token
+from relay.cli.running.admin_client import fetch
+from relay.cli.running.find import need_relay, say_source
+from relay.cli.running.token import find_token
+from relay.cli.shared.output import say
 from relay.wording import as_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 
 def print_link(admin: Sequence[Address] | None, path: Path | None, *, as_json: bool) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from relay.admin.answers.status import StatusAnswer
-from relay.cli.admin_client import fetch
-from relay.cli.output import say
-from relay.cli.running import need_relay
+from relay.cli.running.admin_client import fetch
+from relay.cli.running.find import need_relay
+from relay.cli.shared.output import say
 from relay.errors import ExitCode, RelayError
 from relay.wording import as_clock, as_duration, plural
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import RunningRelay
 
 _POLL: Final = 0.5
 _TIME_IS_UP: Final = 1

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.interrupt import Interrupt
-from relay.cli.options import json_option, relay_options
-from relay.cli.output import say
-from relay.cli.running import need_relay, say_source
+from relay.cli.running.find import need_relay, say_source
 from relay.cli.series.columns import output_width
+from relay.cli.shared.interrupt import Interrupt
+from relay.cli.shared.options import json_option, relay_options
+from relay.cli.shared.output import say
 from relay.cli.top.figures import Figures
 from relay.cli.top.frame import Shape, frame_lines
 from relay.cli.top.live import run_live
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import RunningRelay
 
 _ONCE_LINES = 24
 

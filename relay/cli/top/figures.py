@@ -20,12 +20,12 @@ from relay.admin.answers.rules import RulesAnswer
 from relay.admin.answers.senders import SendersAnswer
 from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
 from relay.admin.answers.windows import WindowsAnswer
-from relay.cli.admin_client import WALK_TIMEOUT, ask, fetch
+from relay.cli.running.admin_client import WALK_TIMEOUT, ask, fetch
 from relay.errors import RelayError
 from relay.limits import POINTS_PER_REQUEST
 
 if TYPE_CHECKING:
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
     from relay.cli.top.view import View
 
 _SECONDS: Final = 300

@@ -1,4 +1,4 @@
-"""Time, waiting and the request to stop, as `Player` and `Recorder` need them; cli/interrupt.py implements it."""
+"""Time, waiting and the request to stop, as `Player` and `Recorder` need them; cli/shared/ implements it."""
 
 from __future__ import annotations
 

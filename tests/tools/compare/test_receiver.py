@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.cli.progress import ChangingLine
+from relay.cli.shared.progress import ChangingLine
 from relay.errors import ExitCode, RelayError
 from relay.tools.compare.flushes import Flushes
 from relay.tools.compare.graphite import LINE_MOST

@@ -8,7 +8,7 @@ import time
 import pytest
 from aiohttp import web
 
-from relay.cli.admin_client import ask
+from relay.cli.running.admin_client import ask
 from relay.errors import RelayError
 from relay.tools.traffic.temporary_tee import SECONDS, Copied, TemporaryTee
 

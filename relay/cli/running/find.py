@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from relay.admin.answers.index import IndexAnswer
-from relay.cli.admin_client import ask, parse_places
-from relay.cli.output import say
-from relay.cli.places import Places, places_of_this_shell
+from relay.cli.running.admin_client import ask, parse_places
+from relay.cli.running.places import Places, places_of_this_shell
+from relay.cli.shared.output import say
 from relay.config.addresses import join_address
 from relay.delivery.state.directory import holder
 from relay.errors import RelayError, unreachable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _ANSWER_BYTES: Final = 65_536
 _BUILD: Final = re.compile(r'^relay_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.admin.token import read_token, token_path
-from relay.cli.admin_client import parse_places
-from relay.cli.effective import load_file
+from relay.cli.running.admin_client import parse_places
+from relay.cli.running.effective import load_file
 from relay.config.schema import AdminConfig
 from relay.delivery.state.directory import holder
 from relay.errors import ConfigError, reason_of, unusable
 
 if TYPE_CHECKING:
-    from relay.cli.running import RunningRelay
+    from relay.cli.running.find import RunningRelay
 
 _OWNER: str = "run the command as the relay's user or as root, where the relay runs"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_client import parse_places
+from relay.cli.running.admin_client import parse_places
 from relay.config.addresses import parse_address, parse_endpoint
 from relay.config.types import Seconds, Size
 

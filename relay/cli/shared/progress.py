@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.output import say
+from relay.cli.shared.output import say
 from relay.wording import printable
 
 if TYPE_CHECKING:

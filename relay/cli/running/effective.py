@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.admin.answers.config import ConfigAnswer, values_in_force
-from relay.cli.admin_client import fetch
-from relay.cli.running import NoRelay, RunningRelay, find_relay
+from relay.cli.running.admin_client import fetch
+from relay.cli.running.find import NoRelay, RunningRelay, find_relay
 from relay.config import find_file
 from relay.config.credentials import find_credentials
 from relay.config.loading import CREDENTIAL_KEYS, keys, load
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import Found
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import Found
     from relay.config.loading import Loaded
     from relay.config.schema import Config
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.effective import fetch_config, load_file, rebuild
-from relay.cli.options import json_option, relay_options
-from relay.cli.places import places_of_this_shell
-from relay.cli.running import RunningRelay, find_relay
+from relay.cli.running.effective import fetch_config, load_file, rebuild
+from relay.cli.running.find import RunningRelay, find_relay
+from relay.cli.running.places import places_of_this_shell
+from relay.cli.shared.options import json_option, relay_options
 from relay.delivery.state.directory import holder
 from relay.errors import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from relay.cli.admin_client import Address
-    from relay.cli.running import NoRelay
+    from relay.cli.running.admin_client import Address
+    from relay.cli.running.find import NoRelay
     from relay.config.schema import Config
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.interrupt import Interrupt
-from relay.cli.output import say
+from relay.cli.shared.interrupt import Interrupt
+from relay.cli.shared.output import say
 from relay.config.addresses import parse_endpoint
 from relay.errors import unreachable
 from relay.tools.traffic.player import Player

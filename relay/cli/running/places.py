@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.cli.admin_client import parse_places
+from relay.cli.running.admin_client import parse_places
 from relay.config import find_file
 from relay.config.secret_files import read_bounded
 from relay.delivery.state.directory import home_directory, usual_directories
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from relay.cli.admin_client import Address
+    from relay.cli.running.admin_client import Address
 
 _FILE_BYTES: Final = 1_048_576
 _DEFAULT_PORTS: Final = "127.0.0.1:8126,[::1]:8126"
