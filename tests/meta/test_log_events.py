@@ -29,7 +29,8 @@ def is_log_call(node: ast.AST) -> bool:
         return False
     name = ast.unparse(node.func)
     owner, _, method = name.rpartition(".")
-    return (method in METHODS and "log" in owner.lower()) or name in ("_log", "self._warn")
+    is_access_log = method == "log" and (owner == "guard" or owner.endswith("[GUARD]"))
+    return (method in METHODS and "log" in owner.lower()) or name in ("_log", "self._warn") or is_access_log
 
 
 def texts_of(node: ast.expr) -> set[str]:
