@@ -41,7 +41,7 @@ def body_of(relay, path: str, **headers: str) -> tuple[int, dict]:
 
 def test_what_changes_and_when(tmp_path):
     file = write(tmp_path / "relay.toml", '[log]\nlevel = "info"\n[config]\nwatch = false\n')
-    with running(tmp_path, "a", "-c", file) as relay:
+    with running(tmp_path, "a", "-c", file, command=("env", "-u", "STATSD_RELAY_LOG_LEVEL")) as relay:
         write(file, '[log]\nlevel = "debug"\n[config]\nwatch = false\n[limits]\nseries = 77\n[[rule]]\nmatch = "a"\n')
         # The variable of this shell is not the relay's.
         done = reload(relay, STATSD_RELAY_LIMITS_SERIES="nonsense")

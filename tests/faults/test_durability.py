@@ -149,7 +149,7 @@ class Machine:
 
     def _told(self) -> tuple[int, int]:
         text = self.relay.text()
-        return text.count('"event": "reloaded"'), text.count("RLY502 reload refused")
+        return text.count('"event": "reloaded"'), text.count('"event": "reload refused')
 
     def _note_cost(self) -> None:
         now = time.monotonic()

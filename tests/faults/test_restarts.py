@@ -132,7 +132,7 @@ async def test_row_01_a_small_buffer_says_how_long_a_restart_may_take(start, fig
     if not shutil.which("setpriv"):
         pytest.skip("setpriv is not installed: a privileged relay gets the buffer it asks for")
     relay = start(command=("setpriv", "--bounding-set", "-net_admin", *run()), LISTEN_RECEIVE_BUFFER="1GiB")
-    [event] = await relay.told("RLY201")
+    [event] = [one for one in await relay.told("RLY201") if "restart_ms" in one]
     assert event["granted_bytes"] < event["asked_bytes"]
     assert event["restart_ms"] > 0
     figure(1, f"{event['granted_bytes']} bytes granted: a restart may take {event['restart_ms']} ms at 8,000 packets/s")

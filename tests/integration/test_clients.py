@@ -164,9 +164,9 @@ def test_all_arrived_and_nothing_else(outcome, pairs):
     assert outcome.failures == {}
     assert outcome.rejected == {}
     assert outcome.events == 2 * sum("events" in pair.sends for pair in pairs)
-    assert {key: outcome.stopped[key] for key in ("imbalance", "spooled", "losses")} == {
+    assert {key: outcome.stopped[key] for key in ("imbalance", "waiting", "losses")} == {
         "imbalance": 0,
-        "spooled": 0,
+        "waiting": 0,
         "losses": "nothing lost",
     }
     assert outcome.emulator.duplicates() == []

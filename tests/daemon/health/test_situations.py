@@ -217,7 +217,7 @@ SITUATIONS = {
     "changed": facts(
         open=Counts(names_rewritten=2, tags_dropped=3, values_clamped=1),
         series=SeriesFacts(
-            rewritten={"metric": "web_1.hits", "received": "web-1.hits", "became": "web_1.hits"},
+            rewritten={"metric": "web_1.hits", "received": "web-1.hits", "sent_as": "web_1.hits"},
             unsent={"metric": "web.req", "tags": "zone rack"},
             clamped={"metric": "web.bytes"},
         ),
