@@ -6,6 +6,7 @@ fields of `parameters`: an unknown one is 400 with the known ones named. A failu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
@@ -32,6 +33,11 @@ WORDS: Final = {
     503: "busy",
 }
 """Status -> word, for errors without a code of relay/errors.py."""
+
+
+_EXPECTED: Final = re.compile(r"Expected (\w+)(?: ([<>]=) ([\d.]+))?")
+_BOUNDS: Final = {">=": "at least", "<=": "at most"}
+_TYPES: Final = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 
 
 class Access(StrEnum):
@@ -145,7 +151,31 @@ def read_parameters(request: web.Request, type_: type[P]) -> P:
     try:
         return msgspec.convert(dict(request.query), type_, strict=False)
     except msgspec.ValidationError as error:
-        raise ApiError(400, str(error)) from error
+        raise ApiError(400, _rule(str(error), type_)) from error
+
+
+def _rule(error: str, type_: type[msgspec.Struct]) -> str:
+    """Return a message of msgspec in plain words: `top must be a whole number, at most 1000`."""
+    words, _, name = error.replace("`", "").partition(" - at $.")
+    if words.startswith("Invalid enum value"):
+        return f"{name} must be {' or '.join(_choices(type_, name))}"
+    found = _EXPECTED.match(words)
+    if found is None:
+        return error.replace("`", "")
+    bound = f", {_BOUNDS[found[2]]} {found[3]}" if found[2] else ""
+    return f"{name} must be {_TYPES.get(found[1], found[1])}{bound}"
+
+
+def _choices(type_: type[msgspec.Struct], name: str) -> list[str]:
+    """Return the values that a field with a list of values may have."""
+    info = msgspec.inspect.type_info(type_)
+    fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
+    return [
+        str(value)
+        for field in fields
+        if field.encode_name == name and isinstance(field.type, msgspec.inspect.LiteralType)
+        for value in field.type.values
+    ]
 
 
 async def read_body(request: web.Request, type_: type[P]) -> P:

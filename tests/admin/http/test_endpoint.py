@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -14,8 +15,8 @@ from tests.support.admin_port import fetch, serving
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    top: int = 20
-    by: str = ""
+    top: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    by: Literal["a", "b"] = "a"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -47,7 +48,10 @@ async def test_parameters_have_types_and_defaults():
     ("query", "message", "fix"),
     [
         ("?tpo=3", "unknown parameter tpo", "the parameters are top, by"),
-        ("?top=x", "Expected `int`, got `str` - at `$.top`", ""),
+        ("?top=x", "top must be a whole number", ""),
+        ("?top=0", "top must be a whole number, at least 1", ""),
+        ("?top=1001", "top must be a whole number, at most 1000", ""),
+        ("?by=c", "by must be a or b", ""),
         ("?top=1&top=2", "parameter top is given more than once", "give it once"),
     ],
 )
