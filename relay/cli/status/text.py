@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 WIDTH: Final = 80
 _ALSO_MOST: Final = 5
 _LABEL: Final = 10
+_INSIDE_A_NUMBER: Final = re.compile(r"(?<=\d) (?=(?:\d{3}|%|s|min|h|d|B|KiB|MiB|GiB)(?!\w))")
+"""The spaces between groups of digits, and before a unit."""
 _SENDING: Final = ("RLY120", "RLY404", "RLY402", "RLY405", "RLY401")
 _ROWS: Final = {
     "in": ("RLY202", "RLY203", "RLY204", "RLY205", "RLY106", "RLY201"),
@@ -51,7 +54,7 @@ def status_lines(answer: StatusAnswer) -> Iterator[str]:
 
 def row(label: str, text: str, command: str = "") -> Iterator[str]:
     """Yield a label, a text that wraps beside it, and a command in the last column."""
-    body = textwrap.wrap(printable(text), WIDTH - len(label), break_on_hyphens=False) or [""]
+    body = _wrapped(text, WIDTH - len(label)) or [""]
     for place, line in enumerate(body):
         start = (label if place == 0 else " " * len(label)) + line
         is_last = place == len(body) - 1
@@ -63,6 +66,12 @@ def row(label: str, text: str, command: str = "") -> Iterator[str]:
         else:
             yield start
             yield command.rjust(WIDTH)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text; a number stays in one line with its digits and its unit: 50 000, 51 s."""
+    kept = _INSIDE_A_NUMBER.sub("\N{NO-BREAK SPACE}", printable(text))
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in textwrap.wrap(kept, width, break_on_hyphens=False)]
 
 
 def _head(answer: StatusAnswer) -> str:
@@ -145,7 +154,8 @@ def _cloud(answer: StatusAnswer) -> tuple[str, str]:
         return f"nothing sent yet; 0 requests {quota}", ""
     points = f"{number(window.delivered)} of {plural(window.points, 'point')} delivered"
     start = as_window(window.start.timestamp(), answer.window_seconds)
-    return f"{start}  {points}; {plural(window.requests, 'request')} {quota}", ""
+    a_minute = round(window.requests * 60 / answer.window_seconds)
+    return f"{start}  {points}; {plural(a_minute, 'request')} {quota}", ""
 
 
 def _waiting(answer: StatusAnswer) -> tuple[str, str]:

@@ -176,6 +176,19 @@ def test_long_texts_wrap_beside_their_label_and_many_findings_are_counted():
     assert sum("RLY310" in line for line in lines) == 5
 
 
+def test_a_number_stays_in_one_line_with_its_digits_and_its_unit():
+    for filler in range(45, 65):
+        sentence = f"{'x' * filler} of 50 000 waits for 1 min 36 s and 20 samples"
+        found = text(msgspec.structs.replace(BAD, findings=[msgspec.structs.replace(REFUSED, sentence=sentence)]))
+        assert "50 000" in found
+        assert "36 s" in found
+        assert max(map(len, found.splitlines())) <= 80
+
+
+def test_requests_are_those_of_a_minute_for_windows_of_every_length():
+    assert "828 requests of 900/min" in text(msgspec.structs.replace(BAD, window_seconds=5))
+
+
 def test_untrusted_characters_are_escaped():
     finding = msgspec.structs.replace(REFUSED, cloud='"\x1b[2J\u202e"', sentence="a|b\nc")
     bad = msgspec.structs.replace(BAD, host="h\x1b", findings=[finding])
