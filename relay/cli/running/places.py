@@ -7,7 +7,9 @@ imports little, since a health check uses it every few seconds.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from relay.cli.running.admin_client import Address
 
 _FILE_BYTES: Final = 1_048_576
+_TABLE_START: Final = re.compile(r"^(?=\[)", re.MULTILINE)
 _DEFAULT_PORTS: Final = "127.0.0.1:8126,[::1]:8126"
 _PREFIX: Final = "STATSD_RELAY_"
 _BELOW_THE_FILE: Final = "STATSD_RELAY_DEFAULT_"
@@ -86,18 +89,32 @@ def _read_places(file: Path | None, environ: Mapping[str, str], *, is_given: boo
     if file is None:
         return _FilePlaces()
     try:
-        tables = tomllib.loads(read_bounded(file, _FILE_BYTES).decode())
+        tables, is_toml = _tables_of(read_bounded(file, _FILE_BYTES).decode())
     except OSError as error:
         message = f"cannot read {file}: {reason_of(error)}"
         if is_given:
             problem = Problem(code="RLY103", message=message, fix="name a file that this user can read")
             raise ConfigError(problem) from error
         return _FilePlaces(unreadable=message)
-    except (ValueError, RecursionError):
+    except UnicodeDecodeError:
         return _FilePlaces(unreadable=f"{file} is not TOML")
     return _FilePlaces(
-        admin=_text_of(tables, "admin", "listen", environ), spool=_text_of(tables, "spool", "path", environ)
+        admin=_text_of(tables, "admin", "listen", environ),
+        spool=_text_of(tables, "spool", "path", environ),
+        unreadable="" if is_toml else f"{file} is not TOML",
     )
+
+
+def _tables_of(text: str) -> tuple[dict[str, Any], bool]:
+    """Return the tables of a file, and whether it is TOML; of one that is not, those that are TOML by themselves."""
+    try:
+        return tomllib.loads(text), True
+    except (ValueError, RecursionError):
+        tables: dict[str, Any] = {}
+        for part in _TABLE_START.split(text):
+            with suppress(ValueError, RecursionError):
+                tables = tomllib.loads(part) | tables
+        return tables, False
 
 
 def _text_of(tables: Mapping[str, Any], table: str, key: str, environ: Mapping[str, str]) -> str | None:
