@@ -228,6 +228,11 @@ SITUATIONS = {
         waiting=(9000, 12_000, 14_000, 15_000),
         storage=Storage(points=9000, bytes=400_000, oldest=int(NOON) - 1200, path="/s"),
     ),
+    "just back": facts(
+        delivery=delivery(verdict="delivered", since=NOON - 150, accepted_at=NOON - 2),
+        waiting=(9000, 6000, 4000, 1000),
+        storage=Storage(points=9000, bytes=400_000, oldest=int(NOON) - 1200, path="/s"),
+    ),
     "behind for long": facts(
         delivery=delivery(verdict="delivered", accepted_at=NOON - 2),
         storage=Storage(points=9000, bytes=400_000, oldest=int(NOON) - 1200, path="/s"),

@@ -35,6 +35,7 @@ _CAUSES: Final = {
 _FIXES: Final = {
     "dns": "look the name up: getent hosts {host}; repair /etc/resolv.conf, or [cloud] endpoint",
     "connect": "open the way to {host} in the firewall or the routes, or set [cloud] proxy; see: curl -sv {endpoint}",
+    "closed": "start the service there, or correct [cloud] endpoint or proxy; see: curl -sv {endpoint}",
     "tls": "name the authority of the proxy in [cloud] ca_file, or check the clock; see: curl -sv {endpoint}",
     "timeout": "let packets to {host} through, or set [cloud] proxy or a longer timeout; see: curl -sv {endpoint}",
     "reset": "find what cuts connections to {host}: a firewall, a proxy, the service; see: curl -sv {endpoint}",
@@ -160,7 +161,8 @@ def no_answer(facts: Facts) -> Iterator[Finding]:
     cause = delivery.cause or next((cause for period in recent for cause in period.failed), "")
     what = f"{delivery.host}: {_CAUSES.get(cause, 'no answer')}" + (f" ({cause})" if cause in _CAUSES else "")
     some = f"{plural(failures, 'request')} failed since {SINCE}; {what}"
-    fix = _FIXES.get(cause, "see why nothing is sent: statsd-relay explain RLY405")
+    is_closed = cause == "connect" and delivery.words == "Connection refused"
+    fix = _FIXES.get("closed" if is_closed else cause, "see why nothing is sent: statsd-relay explain RLY405")
     yield Finding(
         code="RLY405",
         level="problem" if is_problem else "warning",
@@ -202,9 +204,17 @@ def throttled(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def behind(facts: Facts) -> Iterator[Finding]:
-    """RLY406: the cloud accepts, and what waits grows for three windows, or is over 15 windows old.
+def _accepts(facts: Facts) -> bool:
+    """Return whether the cloud accepts requests, and has done so for three windows."""
+    delivery = facts.delivery
+    is_steady = facts.now - delivery.since > _GROWING_WINDOWS * facts.seconds
+    return delivery.verdict == "delivered" and is_steady and delivers(facts)
 
+
+def behind(facts: Facts) -> Iterator[Finding]:
+    """RLY406: the cloud accepts for three windows, and what waits grows as long, or is over 15 windows old.
+
+    Right after an outage the windows are those of the outage, and tell nothing about the pace of delivery.
     After an outage the oldest is old while what waits shrinks: then the cloud needs no person, and it is a warning.
     """
     waiting = facts.waiting[: _GROWING_WINDOWS + 1]
@@ -213,7 +223,7 @@ def behind(facts: Facts) -> Iterator[Finding]:
     shrinks = is_known and all(newer < older for newer, older in pairwise(waiting))
     age = _oldest_age(facts)
     is_old = age > _BEHIND_WINDOWS
-    if not (grows or is_old) or facts.delivery.verdict != "delivered" or not delivers(facts):
+    if not (grows or is_old) or not _accepts(facts):
         return
     oldest = f"the oldest waits for {as_duration(age * facts.seconds)}"
     if shrinks:

@@ -119,8 +119,8 @@ def rejected(facts: Facts) -> Iterator[Finding]:
         code="RLY301",
         level="warning" if count >= _REJECTED_SHARE * lines else "note",
         since=facts.now,
-        sentence=f"{plural(count, 'line')} of {number(lines)} rejected since {SINCE} ({share:.2g} %), most {reason}"
-        + (f": {_quote(example)}, from {example.sender}" if example else ""),
+        sentence=f"{number(count)} of the last {plural(lines, 'line')} rejected since {SINCE} ({share:.2g} %), "
+        f"most {reason}" + (f": {_quote(example)}, from {example.sender}" if example else ""),
         fix=f"correct what {example.sender} sends: {example.why}" if example else "correct the sender",
         next="tap --rejected",
     )
