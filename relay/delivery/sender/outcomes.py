@@ -46,8 +46,14 @@ _FRAMES: Final = 3
 
 
 def _place(frame: traceback.FrameSummary) -> str:
-    """Return a place in the source, `relay/delivery/sender/pool.py:120`, without the path of the installation."""
-    return f"{'/'.join(Path(frame.filename).parts[-4:])}:{frame.lineno}"
+    """Return a place in the source, `relay/delivery/sender/pool.py:120 post`, without the path of the installation."""
+    return f"{'/'.join(Path(frame.filename).parts[-4:])}:{frame.lineno} {frame.name}"
+
+
+def _describe(error: Exception) -> str:
+    """Return what a report needs: kind and places, innermost first. The text is left out: it may hold signed data."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return f"{type(error).__name__} in {' < '.join(map(_place, reversed(frames)))}"
 
 
 class VerdictReporter:
@@ -72,7 +78,9 @@ class VerdictReporter:
             case Unavailable():
                 self._ledger.requests_failed[verdict.cause] += 1
                 self._ledger.requests_ambiguous += verdict.ambiguous
-                self._report_failed(verdict.cause, why=verdict.detail)
+                event = "request failed, it is sent again"
+                cause, why = verdict.cause, verdict.detail
+                self._loss_log.warn(event, code="RLY405", subject=cause, reason=cause, why=why)
             case Throttled():
                 event = "the quota is used up, senders pause"
                 self._loss_log.warn(event, code="RLY401", pause_seconds=round(pause, 1), cloud=verdict.detail)
@@ -86,15 +94,11 @@ class VerdictReporter:
             self._log.debug("the cloud is back" if was_open else "the cloud is down", code="RLY405")
         return pause
 
-    def _report_failed(self, cause: str, *, why: str | None = None, place: str | None = None) -> None:
-        event = "request failed, it is sent again"
-        self._loss_log.warn(event, code="RLY405", subject=cause, reason=cause, why=why, place=place)
-
     def report_exception(self, gate: Gate, error: Exception, *, jitter: float) -> None:
-        """Count and log an exception inside the relay; its text is left out, as it may hold signed data."""
+        """Count and log an exception inside the relay; its line is a warning at any time, since it is for a report."""
         self._ledger.requests["internal_error"] += 1
-        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-        self._report_failed("internal_error", place=" < ".join(map(_place, reversed(frames))))
+        event, told = "internal error, the request is sent again", _describe(error)
+        self._loss_log.warn(event, subject=told, reason="internal_error", error=told)
         self._ledger.requests_failed["internal_error"] += 1
         self._pass_to_gate(gate, Unavailable(detail="", cause="internal_error", ambiguous=False), jitter)
 
