@@ -140,7 +140,8 @@ async def test_a_stop_while_a_start_waits_for_a_disk_that_hangs(start, emulator,
     relay.kill()
     with disk.stalled(), relay.log.open("ab") as log:
         process = begin(relay.environ, log)
-        await asyncio.sleep(3)
+        while not disk.holds():
+            await asyncio.sleep(0.1)
         began = time.monotonic()
         process.terminate()
         assert await asyncio.to_thread(process.wait, 50) != 0

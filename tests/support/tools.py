@@ -116,6 +116,10 @@ class SickDisk:
         with self._engaged(""):
             yield
 
+    def holds(self) -> bool:
+        """Say whether it has stalled a process since it was made."""
+        return self._trigger.with_suffix(".held").exists()
+
     @contextmanager
     def failing(self, number: int) -> Iterator[None]:
         """Fail with this errno."""
