@@ -341,6 +341,8 @@ def test_an_error_in_the_file_does_not_keep_a_command_from_the_relay(tmp_path):
         assert call("config", "show", "-c", file).returncode == 78, "it answers for the file"
         write(file, f'[cloud]\nregion = cn-north-1\n[admin]\nlisten = "{relay.admin}"\n[spool]\npath = [\n')
         assert call("status", "-c", file).returncode == 0, "tables beside the mistake are read"
+        write(file, f'[admin]\nlisten = "{relay.admin}"\nhosts = [\n')
+        assert call("status", "-c", file).returncode == 0, "lines beside the mistake are read"
     assert call("dead", "list", "-c", tmp_path / "nowhere").returncode == 78
 
 

@@ -106,14 +106,17 @@ def _read_places(file: Path | None, environ: Mapping[str, str], *, is_given: boo
 
 
 def _tables_of(text: str) -> tuple[dict[str, Any], bool]:
-    """Return the tables of a file, and whether it is TOML; of one that is not, those that are TOML by themselves."""
+    """Return the tables of a file, and whether it is TOML; of one that is not, the lines that are by themselves."""
     try:
         return tomllib.loads(text), True
     except (ValueError, RecursionError):
         tables: dict[str, Any] = {}
         for part in _TABLE_START.split(text):
-            with suppress(ValueError, RecursionError):
-                tables = tomllib.loads(part) | tables
+            head, *lines = part.splitlines() or [""]
+            name = head.partition("#")[0].strip().strip("[]").strip()
+            for line in lines:
+                with suppress(ValueError, RecursionError):
+                    tables[name] = tomllib.loads(line) | tables.get(name, {})
         return tables, False
 
 
