@@ -191,11 +191,12 @@ class Screen:
         return cut(self._line(f"{when}  {printable(event.sender):<{self._sender}}  ", event), self._width)
 
     def _line(self, start: str, event: TapLine) -> str:
-        """Return the row of a line; a long line is cut, so that what becomes of it can be read."""
+        """Return the row of a line; a long line is cut, a short one not padded, so that what becomes of it shows."""
         verdict = _verdict(event)
         column = _LINE if self._width >= WIDTH_MOST else _LINE_NARROW
-        room = max(column, self._width - len(start) - len(verdict) - 2)
-        return f"{start}{cut(printable(event.line), room):<{column}}  {verdict}"
+        left = self._width - len(start) - len(verdict) - 2
+        line = cut(printable(event.line), max(column, left))
+        return f"{start}{line:<{min(column, max(0, left))}}  {verdict}"
 
     def finish(self) -> None:
         """Print the account of all that matched."""

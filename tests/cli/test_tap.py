@@ -193,3 +193,12 @@ def test_rows_fit_the_terminal_and_no_name_controls_it(relay):
     assert rows[0].startswith(rows[0][:14] + "127.0.0.1  web.hits:1|c|#env:prod  counter  statsd/web.hits")
     assert "REJECTED bad_value" in rows[1]
     assert b"\x1b[31m" not in screen.raw
+
+
+def test_a_short_line_is_not_padded_if_its_reason_needs_the_room(relay):
+    with on_terminal("tap", "--rejected", "--admin", relay.admin, columns=80) as screen:
+        screen.shows("Ctrl-C ends")
+        relay.send(b"web.time:abc|ms")
+        screen.shows('web.time:abc|ms  REJECTED bad_value: "abc" is no number')
+        screen.type(b"\x03")
+        assert screen.ended() == 0
