@@ -172,7 +172,7 @@ def test_a_configuration_is_shown_safely(tmp_path):
 def test_commands_print_by_the_one_function_that_escapes():
     """`progress` alone moves a cursor, and escapes what it was given itself."""
     commands = Path(__file__).parents[1] / "relay/cli"
-    printing = {path.name for path in commands.glob("*.py") if re.search(r"click\.s?echo|\bprint\(", path.read_text())}
+    printing = {path.name for path in commands.rglob("*.py") if re.search(r"click\.s?echo|\bprint\(", path.read_text())}
     assert printing == {"progress.py", "output.py"}
 
 

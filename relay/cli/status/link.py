@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
 from relay.admin.answers.link import LinkAnswer
@@ -32,7 +31,7 @@ def print_link(admin: Sequence[Address] | None, path: Path | None, *, as_json: b
     say_source(relay, as_json=as_json)
     if as_json:
         built = {**msgspec.to_builtins(answer), "source": relay.as_json()}
-        click.echo(msgspec.json.format(msgspec.json.encode(built)).decode())
+        say(msgspec.json.format(msgspec.json.encode(built)).decode())
         return
     say(answer.url)
     say(f"good once, for {as_duration(answer.seconds)}, in a browser of this machine", err=True)

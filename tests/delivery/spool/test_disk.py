@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +21,8 @@ from tests.support.state import bytes_of
 from tests.support.tools import fill, remount, take_inodes, tmpfs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relay.delivery.spool.spool import Spool
 
 MIB = 1024 * 1024
@@ -43,6 +45,12 @@ async def until(condition, seconds: float = 5.0) -> float:
         assert time.monotonic() - began < seconds * 4, "never happened"
         await asyncio.sleep(0.01)
     return time.monotonic() - began
+
+
+def batches_on(disk: Path) -> int:
+    """Return the number of batches in the database."""
+    with closing(sqlite3.connect(f"file:{disk / 'spool.db'}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT count(*) FROM batches").fetchone()[0]
 
 
 async def drain(spool: Spool) -> list[tuple[int, bytes]]:
@@ -104,6 +112,7 @@ async def test_deletions_that_could_not_be_written_are_made_later(disk):
     assert len(await drain(spool)) == 9 * 20
     filler.unlink()
     await until(lambda: not spool.degraded)
+    await until(lambda: not batches_on(disk))  # a stop gives up after two seconds
     await spool.close()
     again = await open_spool(disk, limit_bytes=4 * MIB)
     assert (again.batches, again.committed) == (0, set(range(60, 600, 60)))
