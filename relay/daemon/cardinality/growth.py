@@ -57,6 +57,8 @@ class MetricHistory:
         self._windows: deque[CountedWindow] = deque(maxlen=_WINDOWS)
         self._growth: dict[MetricKey, float] = {}
         """Series a minute; only metrics whose number changed."""
+        self._latest: dict[MetricKey, float] = {}
+        """The growth between the last two whole windows."""
         self._is_known = False
 
     @property
@@ -74,7 +76,7 @@ class MetricHistory:
         whole = self._whole()
         self._is_known = len(whole) > 1
         if self._is_known:
-            self._growth = _growth(whole[0], whole[-1])
+            self._growth, self._latest = _growth(whole[0], whole[-1]), _growth(whole[-2], whole[-1])
 
     def _whole(self) -> list[CountedWindow]:
         return [window for window in self._windows if window.is_whole]
@@ -86,9 +88,7 @@ class MetricHistory:
     def total_growth(self) -> float | None:
         """Return by how many series a minute all metrics grew together; None if that is not known yet."""
         whole = self._whole()
-        if len(whole) < 2:
-            return None
-        return (whole[-1].counts.total - whole[0].counts.total) * 60 / (whole[-1].start - whole[0].start)
+        return _total_growth(whole[0], whole[-1]) if len(whole) > 1 else None
 
     def fastest(self) -> tuple[Metric, float] | None:
         """Return the metric with the most new series a minute, and how many; None if none grows."""
@@ -98,6 +98,8 @@ class MetricHistory:
     def approaching(self, configured: LimitsConfig) -> list[ApproachingLimit]:
         """Return the limits that are reached within an hour at the present growth, the next one first.
 
+        The growth is the smaller of that over the newest windows and that of the last one: a number that rose once and
+        stays reaches no limit.
         A tenth of `series` is reserved for overflow series, so others are refused before the number is reached.
         """
         found = sorted(self._approaching(configured), key=lambda one: one.seconds)
@@ -106,7 +108,8 @@ class MetricHistory:
     def _approaching(self, configured: LimitsConfig) -> Iterator[ApproachingLimit]:
         if self.last is None or not self._is_known:
             return
-        counts, growth = self.last.counts, self.total_growth() or 0.0
+        counts, whole = self.last.counts, self._whole()
+        growth = min(_total_growth(whole[0], whole[-1]), _total_growth(whole[-2], whole[-1]))
         admitted = configured.series - int(configured.series * limits.OVERFLOW_SHARE)
         seconds = _until(admitted, counts.total, growth)
         if seconds <= _AHEAD:
@@ -114,8 +117,8 @@ class MetricHistory:
                 metric=None, series=counts.total, limit=configured.series, per_minute=growth, seconds=seconds
             )
         limit = configured.series_per_metric
-        for key, growth in self._growth.items():
-            series = counts.series.get(key, 0)
+        for key, over_all in self._growth.items():
+            series, growth = counts.series.get(key, 0), min(over_all, self._latest.get(key, 0.0))
             if growth > 0 and (seconds := _until(limit, series, growth)) <= _AHEAD:
                 yield ApproachingLimit(
                     metric=Metric(*key), series=series, limit=limit, per_minute=growth, seconds=seconds
@@ -128,6 +131,11 @@ def _growth(first: CountedWindow, last: CountedWindow) -> dict[MetricKey, float]
     if first.counts.others:
         now = {key: count for key, count in now.items() if key in before}
     return {key: (count - old) / minutes for key, count in now.items() if count != (old := before.get(key, 0))}
+
+
+def _total_growth(first: CountedWindow, last: CountedWindow) -> float:
+    """Return by how many series a minute all metrics grew together."""
+    return (last.counts.total - first.counts.total) * 60 / (last.start - first.start)
 
 
 def _until(limit: int, series: int, per_minute: float) -> float:
