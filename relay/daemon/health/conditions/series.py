@@ -30,7 +30,8 @@ def overflow(facts: Facts) -> Iterator[Finding]:
         by = f" by {cause.tag}" if cause.tag else ""
         what = f"{cause.metric} has over {number(cause.values)} series{by}"
         remedy = f'drop_tags = ["{cause.tag}"]' if cause.tag else "metric = a name without the part that varies"
-        fix = f'[[rule]] match = "{cause.metric}", {remedy}; then: statsd-relay reload'
+        rule = f'a rule with match = "{cause.metric}" and {remedy}'
+        fix = f"add {rule}, as statsd-relay series prints it; then: statsd-relay reload"
     else:
         what = f"over {number(series.limit)} series, or {number(series.per_metric)} of one metric"
         fix = "send fewer series, or raise [limits]; statsd-relay series has the metric and the rule to paste"
