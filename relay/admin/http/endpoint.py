@@ -35,8 +35,8 @@ WORDS: Final = {
 """Status -> word, for errors without a code of relay/errors.py."""
 
 
-_EXPECTED: Final = re.compile(r"Expected (\w+)(?: ([<>]=) ([\d.]+))?")
-_BOUNDS: Final = {">=": "at least", "<=": "at most"}
+_EXPECTED: Final = re.compile(r"Expected (\w+)(?:( of length)? ([<>]=?) ([\d.]+))?")
+_BOUNDS: Final = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}
 _TYPES: Final = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
 
 
@@ -154,16 +154,17 @@ def read_parameters(request: web.Request, type_: type[P]) -> P:
         raise ApiError(400, _rule(str(error), type_)) from error
 
 
-def _rule(error: str, type_: type[msgspec.Struct]) -> str:
+def _rule(error: str, parameters: type[msgspec.Struct]) -> str:
     """Return a message of msgspec in plain words: `top must be a whole number, at most 1000`."""
     words, _, name = error.replace("`", "").partition(" - at $.")
     if words.startswith("Invalid enum value"):
-        return f"{name} must be {' or '.join(_choices(type_, name))}"
+        return f"{name} must be {' or '.join(_choices(parameters, name))}"
     found = _EXPECTED.match(words)
     if found is None:
         return error.replace("`", "")
-    bound = f", {_BOUNDS[found[2]]} {found[3]}" if found[2] else ""
-    return f"{name} must be {_TYPES.get(found[1], found[1])}{bound}"
+    type_name, is_length, relation, bound = found.groups()
+    rule = f", {_BOUNDS[relation]} {bound}{' characters long' if is_length else ''}" if relation else ""
+    return f"{name} must be {_TYPES.get(type_name, type_name)}{rule}"
 
 
 def _choices(type_: type[msgspec.Struct], name: str) -> list[str]:
