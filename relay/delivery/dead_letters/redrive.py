@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from relay.delivery.dead_letters.format import LetterLine
 
-_REPLAY: Final = re.compile(r"replay-\d{8}T\d{6}-\d+\.(new|taking|ndjson)")
+_REPLAY: Final = re.compile(r"replay-\d{8}T\d{6}-\d+(?:-[0-9a-f]{8})?\.(new|taking|ndjson)")
+"""Earlier releases had no random part: two replays of one process in one second had one name."""
 _UNFINISHED: Final = re.compile(r"dead-letters-\d+\.ndjson\.new")
 
 
@@ -138,7 +140,7 @@ def replay(
     with locked(directory):
         finish_locked(directory)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
-        fresh = directory / f"replay-{stamp}-{os.getpid()}.new"
+        fresh = directory / f"replay-{stamp}-{os.getpid()}-{secrets.token_hex(4)}.new"
         letters = select(directory, selection, oldest=oldest, counts=counts, progress=progress)
         write_lines(fresh, os.O_CREAT | os.O_EXCL, (read.line for read in letters))
         if not counts.letters:

@@ -234,3 +234,12 @@ async def test_an_invalid_offset_in_the_state_is_ignored(relay, tmp_path):
     await relay.spool.add_replayed([], {"replay": f"{name} \xff".encode("latin-1")})
     await relay.look()
     assert relay.ledger.points_replayed == 1
+
+
+def test_two_replays_of_one_second_keep_the_letters_of_both(tmp_path):
+    fill(tmp_path, line(1, metric="a"), line(2, metric="b"))
+    found = [replay(tmp_path, Selection(metric=metric)) for metric in ("a", "b")]
+    assert [counts.letters for counts in found] == [1, 1]
+    assert len({counts.path for counts in found}) == 2
+    written = [decode((tmp_path / counts.path).read_bytes())["point"]["metric"] for counts in found]
+    assert written == ["a", "b"]
