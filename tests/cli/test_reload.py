@@ -18,7 +18,7 @@ import pytest
 
 from relay import __version__
 from relay.cli.running.find import identify
-from relay.cli.running.token import find_token
+from relay.cli.running.token import _is_trusted, find_token
 from relay.delivery.state.directory import StateDirectory, encode_place, holder
 from relay.errors import RelayError
 from tests.cli.test_running import admin_of, running, write
@@ -182,6 +182,16 @@ def test_a_change_needs_the_token(tmp_path):
         done = reload(relay)
         assert done.returncode == 71
         assert f"a change needs the token of the relay: {tmp_path}/a/admin-token: No such file" in done.stderr
+
+
+def test_a_token_is_no_link_in_a_directory_that_another_user_could_have_named(tmp_path):
+    (tmp_path / "lock").touch()
+    (tmp_path / "secret").write_text("t" * 43)
+    assert _is_trusted(tmp_path / "secret", tmp_path)
+    (tmp_path / "admin-token").symlink_to(tmp_path / "secret")
+    assert not _is_trusted(tmp_path / "admin-token", tmp_path)
+    (tmp_path / "lock").unlink()
+    assert not _is_trusted(tmp_path / "secret", tmp_path)
 
 
 async def test_the_token_goes_to_the_relay_that_holds_the_directory_and_to_no_other(tmp_path):

@@ -6,6 +6,8 @@ the address that the lock of the state directory names: the lock is held by the 
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,7 @@ def find_token(relay: RunningRelay, path: Path | None) -> str:
         token = read_token(file)
     except (OSError, ValueError) as error:
         raise unusable(f"a change needs the token of the relay: {file}: {reason_of(error)}", _OWNER) from error
-    if state and not _is_holder(state, relay):
+    if state and not (_is_trusted(file, state) and _is_holder(state, relay)):
         address = relay.as_json()["relay"]
         raise unusable(f"the relay that holds {state} is not the one on {address}: its token is not sent there", _OWNER)
     return token
@@ -51,6 +53,15 @@ def _admin_config(path: Path | None) -> AdminConfig:
         return load_file(path).config.admin
     except ConfigError:  # the file has an error, of which the relay tells
         return AdminConfig()
+
+
+def _is_trusted(file: Path, state: Path) -> bool:
+    """Return whether the directory's owner may have this token: any user can name a directory and link a file there."""
+    try:
+        lock, token = (state / "lock").lstat(), file.lstat() if file.parent == state else file.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(token.st_mode) and lock.st_uid in (0, os.geteuid(), token.st_uid)
 
 
 def _is_holder(state: Path, relay: RunningRelay) -> bool:
