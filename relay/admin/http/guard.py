@@ -177,7 +177,13 @@ def reason_to_refuse(request: web.Request, hosts: Container[str] = ()) -> str:
 def _foreign_origin(request: web.Request) -> str:
     origins, host = _origins(request), request.headers.get("Host", "")
     is_own = not origins or origins in ([f"http://{host}"], [f"https://{host}"])
-    return "" if is_own else "not for pages of another origin"
+    return "" if is_own and not _is_embedded(request) else "not for pages of another origin"
+
+
+def _is_embedded(request: web.Request) -> bool:
+    """Return whether a page of another site loads this as a part of it: an image or a frame sends no Origin."""
+    is_foreign = request.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")
+    return is_foreign and not (request.path == "/" and request.headers.get("Sec-Fetch-Dest") == "document")
 
 
 def _origins(request: web.Request) -> list[str]:
