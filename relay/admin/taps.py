@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _EXPLAINED: Final = 100
 """Lines explained at a time, 50 to 100 us each."""
+_EXPLAINED_BYTES: Final = 16 * 1024
+"""Bytes after which `read` stops: a line of 64 KiB takes some 50 ms to explain."""
 _SETTLED: Final = 0.2
 """Age of a line in seconds at which naming has answered: it does so every 100 ms."""
 
@@ -92,11 +94,12 @@ class LineTap:
         """
         if not self._waiting:
             self._refill()
-        now, lines = self._clock.wall(), list[TappedLine]()
-        while self._waiting and len(lines) < _EXPLAINED:
+        now, lines, size = self._clock.wall(), list[TappedLine](), 0
+        while self._waiting and len(lines) < _EXPLAINED and size < _EXPLAINED_BYTES:
             if not is_last and 0 <= now - self._waiting[0].time < _SETTLED:
                 break
             lines.append(self._waiting.popleft())
+            size += len(lines[-1].line)
         shown = [line for line in lines if line.of != "undecided" or self._verdict.is_dropped(line)]
         judged = sum(line.of == "undecided" for line in shown)
         self._judged += judged
