@@ -106,6 +106,13 @@ class Explain(Protocol):
 
 INTENDED_REASONS: Final = frozenset({"rule", "forgotten"})
 """Reasons of samples dropped on request, by a rule or on the console. They are counted without a warning."""
+
+
+def lost_samples(dropped: Mapping[str, int]) -> int:
+    """Return how many of the dropped samples, by reason, were not dropped on request."""
+    return sum(count for reason, count in dropped.items() if reason not in INTENDED_REASONS)
+
+
 _ILLEGAL: Final = "they have characters that the API does not take"
 _TOO_MANY: Final = "the API takes five tags, of 255 bytes in all"
 _BEYOND: Final = f"they are beyond {limits.VALUE_MAX} or below its negative"

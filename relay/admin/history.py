@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.loss_log import INTENDED_REASONS
+from relay.loss_log import lost_samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,11 @@ class Row(NamedTuple):
     waiting: int
     """Points in the spool or in flight."""
     lag: float
-    """Seconds from the start of the oldest window that waits, or of the last delivery from the start of its window."""
+    """Seconds since the end of the oldest window that waits, or from a window's end to its last delivery."""
 
 
 class History:
-    """State: the rows, oldest first, and the number of rows so far."""
+    """State: the rows, oldest first."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -81,7 +81,7 @@ class History:
 def read_row(relay: Relay) -> Row:
     """Read every counter, without an await in between (I5)."""
     tally, ledger, books = relay.hotpath.tally(), relay.context.ledger, relay.status.books()
-    intended = sum(count for reason, count in books.samples_dropped.items() if reason in INTENDED_REASONS)
+    lost = lost_samples(books.samples_dropped)
     last = ledger.windows.last
     return Row(
         wall=relay.context.clock.wall(),
@@ -90,8 +90,8 @@ def read_row(relay: Relay) -> Row:
         rejected=sum(tally.rejected.values()),
         kernel_drops=sum(listener.kernel_drops for listener in relay.listeners),
         overflow=tally.samples_overflow,
-        intended=intended,
-        lost_samples=sum(books.samples_dropped.values()) - intended,
+        intended=sum(books.samples_dropped.values()) - lost,
+        lost_samples=lost,
         lost_points=sum(books.dropped.values()),
         refused_points=books.refused,
         delivered_points=books.delivered,

@@ -30,7 +30,7 @@ from relay.daemon.health.facts import (
 )
 from relay.delivery.sender.breaker import fix_for
 from relay.hotpath.explain import explain
-from relay.loss_log import INTENDED_REASONS
+from relay.loss_log import lost_samples
 from relay.wording import escape, printable
 
 if TYPE_CHECKING:
@@ -270,14 +270,13 @@ class Gatherer:
 
 
 def _window(record: WindowRecord) -> Window:
-    dropped = {reason: count for reason, count in record.samples_dropped.items() if reason not in INTENDED_REASONS}
-    rejected = sum(record.rejected.values())
+    rejected, samples = sum(record.rejected.values()), lost_samples(record.samples_dropped)
     return Window(
         start=record.start,
         late=record.late,
         lines=record.lines,
         rejected=rejected,
-        lost=record.kernel_drops + rejected + sum(dropped.values()) + sum(record.dropped.values()),
+        lost=record.kernel_drops + rejected + samples + sum(record.dropped.values()),
         series=record.series,
         points=record.points,
         requests=record.requests,

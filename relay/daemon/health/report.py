@@ -19,7 +19,7 @@ from relay.admin.answers.status import (
     StatusFinding,
     Waiting,
 )
-from relay.loss_log import INTENDED_REASONS
+from relay.loss_log import lost_samples
 from relay.wording import printable
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ def _finding(one: Finding) -> StatusFinding:
 
 def lost(counts: Counts) -> int:
     """Return what was lost without intention: packets, lines, samples and points."""
-    dropped = (*counts.samples_dropped.items(), *counts.points_dropped.items())
-    intended = sum(count for reason, count in dropped if reason not in INTENDED_REASONS)
-    return sum(counts.kernel_drops.values()) + sum(counts.rejected.values()) + intended
+    samples, points = lost_samples(counts.samples_dropped), sum(counts.points_dropped.values())
+    return sum(counts.kernel_drops.values()) + sum(counts.rejected.values()) + samples + points
 
 
 def _input(relay: Relay, facts: Facts, rates: Rates) -> Input:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from relay.loss_log import INTENDED_REASONS
+from relay.loss_log import lost_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,6 @@ class WindowReports:
     def _report(self, window: WindowRecord) -> None:
         dropped = sum(self._ledger.points_dropped.values())
         points, self._dropped = dropped - self._dropped, dropped
-        samples = sum(count for reason, count in window.samples_dropped.items() if reason not in INTENDED_REASONS)
+        samples = lost_samples(window.samples_dropped)
         rejected = sum(window.rejected.values())
         self._reporter.closed(window, lost=window.kernel_drops + rejected + samples + points)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from relay import limits
 from relay.daemon.build import make_encoder
 from relay.daemon.egress import pack_requests
-from relay.loss_log import INTENDED_REASONS, CounterDeltas
+from relay.loss_log import CounterDeltas, lost_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,7 +90,7 @@ class SelfMetrics:
         counts = {
             "lines": books.received,
             "rejected_lines": sum(books.rejected.values()),
-            "lost_samples": sum(n for reason, n in books.samples_dropped.items() if reason not in INTENDED_REASONS),
+            "lost_samples": lost_samples(books.samples_dropped),
             "kernel_drops": sum(listener.kernel_drops for listener in relay.listeners),
             "points": books.created + points,
             "delivered_points": books.delivered,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay.admin.page.html import Html, box, element, table
-from relay.loss_log import INTENDED_REASONS
+from relay.loss_log import lost_samples
 from relay.wording import as_window, from_iso, number
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def windows_box(answer: WindowsAnswer) -> Html:
 
 def lost(window: ClosedWindow) -> int:
     """Return what a window lost, but for samples dropped on request."""
-    unwanted = sum(count for reason, count in window.samples_dropped.items() if reason not in INTENDED_REASONS)
-    return window.kernel_drops + sum(window.rejected.values()) + unwanted + sum(window.dropped.values())
+    samples, points = lost_samples(window.samples_dropped), sum(window.dropped.values())
+    return window.kernel_drops + sum(window.rejected.values()) + samples + points
 
 
 def _cells(window: ClosedWindow) -> list[object]:
