@@ -59,8 +59,9 @@ def number(value: int) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """Return `1 letter`, `2 letters`, `1 000 letters`."""
-    return f"{number(count)} {word}" if count == 1 else f"{number(count)} {word}s"
+    """Return `1 letter`, `2 letters`, `1 000 copies`."""
+    many = f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"
+    return f"{number(count)} {word if count == 1 else many}"
 
 
 def as_size(size: float) -> str:

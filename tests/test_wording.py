@@ -28,7 +28,7 @@ from relay.naming.trace import _shown
 from relay.supervisor.log import LogStream, SupervisorLog
 from relay.tools.importers import FORMATS
 from relay.tools.importers.report import ReportLine, shown
-from relay.wording import as_duration, escape, printable, printable_json, printable_lines
+from relay.wording import as_duration, escape, plural, printable, printable_json, printable_lines
 from tests.support.command import call
 from tests.support.dead_letters import line
 
@@ -190,3 +190,11 @@ def test_commands_print_by_the_one_function_that_escapes():
 )
 def test_durations(seconds, shown):
     assert as_duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "word", "shown"),
+    [(1, "copy", "1 copy"), (2, "copy", "2 copies"), (0, "key", "0 keys"), (1_000, "letter", "1 000 letters")],
+)
+def test_a_number_of_things(count, word, shown):
+    assert plural(count, word) == shown

@@ -301,3 +301,13 @@ class Facts:
     intake: Intake = Intake()
     series: SeriesFacts = SeriesFacts()
     process: Process = Process()
+
+    @property
+    def latest(self) -> tuple[Counts, ...]:
+        """What the open window and the last one added."""
+        return self.recent[:2]
+
+    @property
+    def recent(self) -> tuple[Counts, ...]:
+        """What the open window and the last ten added, newest first."""
+        return self.open, *self.periods

@@ -16,7 +16,8 @@ import msgspec
 
 from relay.admin.answers.finding import LEVELS
 from relay.daemon.health.conditions import cloud, intake, process, series, start, storage
-from relay.daemon.health.conditions.wording import SINCE, as_clock, since
+from relay.daemon.health.conditions.wording import SINCE
+from relay.wording import as_clock, as_minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,7 +99,7 @@ def _has_ended(seen_at: float, facts: Facts) -> bool:
 def _dated(found: Finding, known: Seen | None, now: float) -> Finding:
     """Return a finding with the time at which it began, in its sentence too."""
     began = min(known.finding.since if known else now, found.since)
-    return msgspec.structs.replace(found, since=began, sentence=found.sentence.replace(SINCE, since(began, now)))
+    return msgspec.structs.replace(found, since=began, sentence=found.sentence.replace(SINCE, as_minute(began, now)))
 
 
 def _shown(one: Seen, now: float) -> Finding:

@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.answers.finding import Finding
-from relay.daemon.health.conditions.wording import SINCE, as_duration, number, plural, quoted, safe, since
+from relay.daemon.health.conditions.wording import SINCE, quoted, safe
+from relay.wording import as_duration, as_minute, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,8 +61,8 @@ def _nothing(facts: Facts) -> str:
     """Return since when nothing was accepted, as the beginning of a sentence."""
     accepted = facts.delivery.accepted_at
     if accepted:
-        return f"nothing has reached the cloud since {since(accepted, facts.now)}"
-    return f"nothing has reached the cloud since the start at {since(facts.started, facts.now)}"
+        return f"nothing has reached the cloud since {as_minute(accepted, facts.now)}"
+    return f"nothing has reached the cloud since the start at {as_minute(facts.started, facts.now)}"
 
 
 def is_clock_wrong(facts: Facts) -> bool:
@@ -133,7 +134,7 @@ def refused_points(facts: Facts) -> Iterator[Finding]:
             next="config show",
         )
         return
-    points = sum(period.points_refused for period in (facts.open, *facts.periods))
+    points = sum(period.points_refused for period in facts.recent)
     if points:
         metric = refusal.metric or "some metrics"
         yield Finding(
@@ -151,14 +152,13 @@ def refused_points(facts: Facts) -> Iterator[Finding]:
 def no_answer(facts: Facts) -> Iterator[Finding]:
     """RLY405: the breaker is open, nothing was accepted for two windows while points wait, or requests fail."""
     delivery = facts.delivery
-    recent = [facts.open, *facts.periods[:1]]
-    failures = sum(sum(period.failed.values()) for period in recent)
+    failures = sum(sum(period.failed.values()) for period in facts.latest)
     waits_for_answer = delivery.verdict in ("", "unavailable", "delivered") and not delivery.is_stopped
     is_silent = waits_for_answer and not facts.storage.trouble and not delivers(facts)
     is_problem = delivery.is_down or is_silent
     if not (is_problem or failures):
         return
-    cause = delivery.cause or next((cause for period in recent for cause in period.failed), "")
+    cause = delivery.cause or next((cause for period in facts.latest for cause in period.failed), "")
     what = f"{delivery.host}: {_CAUSES.get(cause, 'no answer')}" + (f" ({cause})" if cause in _CAUSES else "")
     some = f"{plural(failures, 'request')} failed since {SINCE}; {what}"
     is_closed = cause == "connect" and delivery.words == "Connection refused"
@@ -184,7 +184,7 @@ def _oldest_age(facts: Facts) -> float:
 def throttled(facts: Facts) -> Iterator[Finding]:
     """RLY401: an answer 429 in the open or the last window; a problem once the oldest window waits for over five."""
     delivery = facts.delivery
-    answers = facts.open.throttled + sum(period.throttled for period in facts.periods[:1])
+    answers = sum(period.throttled for period in facts.latest)
     if not (answers or delivery.verdict == "throttled"):
         return
     age = _oldest_age(facts)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.answers.finding import Finding
-from relay.daemon.health.conditions.wording import SINCE, as_duration, as_size, number, plural, since
+from relay.daemon.health.conditions.wording import SINCE
+from relay.wording import as_duration, as_minute, as_size, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from relay.daemon.health.facts import BadLine, Counts, Facts
+    from relay.daemon.health.facts import BadLine, Facts
 
 _REJECTED_SHARE: Final = 0.01
 _SILENT_WINDOWS: Final = 5
@@ -36,10 +37,6 @@ _POINT_FIXES: Final = {
 }
 
 
-def _recent(facts: Facts) -> tuple[Counts, ...]:
-    return facts.open, *facts.periods
-
-
 def _total(families: list[Mapping[str, int]]) -> dict[str, int]:
     """Return the sum of each counter of a family over some periods."""
     total: dict[str, int] = {}
@@ -51,10 +48,9 @@ def _total(families: list[Mapping[str, int]]) -> dict[str, int]:
 
 def kernel_drops(facts: Facts) -> Iterator[Finding]:
     """RLY202: the kernel dropped packets; a problem in the open and the last window, a warning for ten."""
-    recent = _recent(facts)
     sockets = {one.name: one for one in facts.intake.sockets}
-    for listener, packets in _total([period.kernel_drops for period in recent]).items():
-        is_now = any(period.kernel_drops.get(listener) for period in recent[:2])
+    for listener, packets in _total([period.kernel_drops for period in facts.recent]).items():
+        is_now = any(period.kernel_drops.get(listener) for period in facts.latest)
         one = sockets.get(listener)
         granted, asked = (one.granted, one.asked) if one else (0, 0)
         if granted < asked:
@@ -77,7 +73,7 @@ def kernel_drops(facts: Facts) -> Iterator[Finding]:
 
 def dropped_samples(facts: Facts) -> Iterator[Finding]:
     """RLY305: samples were dropped in the last ten windows, and not by a rule."""
-    for reason, count in _total([period.samples_dropped for period in _recent(facts)]).items():
+    for reason, count in _total([period.samples_dropped for period in facts.recent]).items():
         if reason not in _INTENDED:
             yield Finding(
                 code="RLY305",
@@ -92,7 +88,7 @@ def dropped_samples(facts: Facts) -> Iterator[Finding]:
 
 def dropped_points(facts: Facts) -> Iterator[Finding]:
     """RLY407: points were dropped in the last ten windows."""
-    for reason, count in _total([period.points_dropped for period in _recent(facts)]).items():
+    for reason, count in _total([period.points_dropped for period in facts.recent]).items():
         if reason not in _INTENDED:
             yield Finding(
                 code="RLY407",
@@ -107,9 +103,8 @@ def dropped_points(facts: Facts) -> Iterator[Finding]:
 
 def rejected(facts: Facts) -> Iterator[Finding]:
     """RLY301: lines were rejected in the last ten windows; a warning from 1 %."""
-    recent = _recent(facts)
-    reasons = _total([period.rejected for period in recent])
-    count, lines = sum(reasons.values()), max(1, sum(period.lines for period in recent))
+    reasons = _total([period.rejected for period in facts.recent])
+    count, lines = sum(reasons.values()), max(1, sum(period.lines for period in facts.recent))
     if not count:
         return
     reason = max(reasons, key=lambda one: (reasons[one], one))
@@ -141,7 +136,7 @@ def connections(facts: Facts) -> Iterator[Finding]:
         "idle": "raise [listen] stream_idle, or let clients send more often",
         "refused": "add the sender's network to [listen] allow",
     }
-    for reason, count in _total([period.connections_closed for period in _recent(facts)]).items():
+    for reason, count in _total([period.connections_closed for period in facts.recent]).items():
         yield Finding(
             code="RLY205",
             level="warning",
@@ -164,7 +159,7 @@ def silence(facts: Facts) -> Iterator[Finding]:
             code="RLY203",
             level="warning",
             since=facts.started,
-            sentence=f"no packet has come since the start at {since(facts.started, facts.now)}{elsewhere}",
+            sentence=f"no packet has come since the start at {as_minute(facts.started, facts.now)}{elsewhere}",
             fix=f"let clients send to {addresses or 'an address of [listen]'}, or add their port to [listen] udp",
             next="explain RLY203",
         )
@@ -174,7 +169,7 @@ def silence(facts: Facts) -> Iterator[Finding]:
             code="RLY204",
             level="warning",
             since=last,
-            sentence=f"no packet has come since {since(last, facts.now)}, for {silent}"
+            sentence=f"no packet has come since {as_minute(last, facts.now)}, for {silent}"
             + (f"; {plural(closed, 'packet')} came for closed ports of this machine" if closed else ""),
             fix=f"see whether the applications run, and send to {addresses or 'an address of [listen]'}",
             next="explain RLY204",
@@ -183,10 +178,10 @@ def silence(facts: Facts) -> Iterator[Finding]:
 
 def tees(facts: Facts) -> Iterator[Finding]:
     """RLY106: copies for a tee were lost in the last ten windows, or its target cannot be used."""
-    lost = _total([period.tee_dropped for period in _recent(facts)])
+    lost = _total([period.tee_dropped for period in facts.recent])
     for target in {**lost, **facts.intake.tees}:
         trouble, count = facts.intake.tees.get(target, ""), lost.get(target, 0)
-        copies = f"{plural(count, 'copy').replace('copys', 'copies')} to {target} lost since {SINCE}"
+        copies = f"{plural(count, 'copy')} to {target} lost since {SINCE}"
         yield Finding(
             code="RLY106",
             level="warning",

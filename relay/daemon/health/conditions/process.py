@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from relay.admin.answers.finding import Finding
 from relay.daemon.health.conditions.cloud import is_clock_wrong, skew
-from relay.daemon.health.conditions.wording import SINCE, as_clock, as_duration, as_size, number, since
+from relay.daemon.health.conditions.wording import SINCE
+from relay.wording import as_clock, as_duration, as_minute, as_size, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,9 +45,9 @@ def future(facts: Facts) -> Iterator[Finding]:
             code="RLY123",
             level="problem",
             since=facts.now,
-            sentence=f"nothing is sent: the open window begins at {since(facts.open_start, facts.now)}, in"
+            sentence=f"nothing is sent: the open window begins at {as_minute(facts.open_start, facts.now)}, in"
             f" {as_duration(facts.process.opens_in)}; a clock that was ahead has closed the windows until then",
-            fix=f"check the clock (timedatectl), then wait until {since(facts.open_start, facts.now)}",
+            fix=f"check the clock (timedatectl), then wait until {as_minute(facts.open_start, facts.now)}",
             safe="samples gather in that window, on disk once a second",
             next="explain RLY123",
         )
@@ -82,7 +83,7 @@ def deaths(facts: Facts) -> Iterator[Finding]:
     if not recent:
         return
     last, limit = recent[-1], facts.process.memory_limit
-    times = f"{len(recent)} workers died since {since(recent[0].at, facts.now)}" if recent[1:] else "a worker died"
+    times = f"{len(recent)} workers died since {as_minute(recent[0].at, facts.now)}" if recent[1:] else "a worker died"
     memory = f"; memory is limited to {as_size(limit)}" if limit else ""
     killed = "SIGKILL" in last.reason
     yield Finding(

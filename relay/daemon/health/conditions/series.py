@@ -6,12 +6,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from relay.admin.answers.finding import Finding
-from relay.daemon.health.conditions.wording import SINCE, as_duration, number, plural
+from relay.daemon.health.conditions.wording import SINCE
+from relay.wording import as_duration, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from relay.daemon.health.facts import Counts, Facts
+    from relay.daemon.health.facts import Facts
 
 _GROWING: Final = 4
 """Windows of which each needs more requests than the one before: then they grow."""
@@ -22,7 +23,7 @@ _QUOTA_SHARE: Final = 0.9
 
 def overflow(facts: Facts) -> Iterator[Finding]:
     """RLY310: samples of the open or the last window went to overflow series."""
-    samples = facts.open.samples_overflow + sum(period.samples_overflow for period in facts.periods[:1])
+    samples = sum(period.samples_overflow for period in facts.latest)
     if not samples:
         return
     cause, series = facts.series.explosion, facts.series
@@ -79,9 +80,7 @@ def quota(facts: Facts) -> Iterator[Finding]:
     """RLY403: the last window needed 90 % of the quota, or percentiles were left out."""
     last = facts.windows[-1] if facts.windows else None
     allowed = facts.delivery.quota * facts.seconds / 60
-    shed = facts.open.points_dropped.get("percentile_quota", 0) + sum(
-        period.points_dropped.get("percentile_quota", 0) for period in facts.periods[:1]
-    )
+    shed = sum(period.points_dropped.get("percentile_quota", 0) for period in facts.latest)
     if not shed and not (last and last.requests >= _QUOTA_SHARE * allowed):
         return
     requests = last.requests if last else 0
@@ -97,10 +96,6 @@ def quota(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _changed(facts: Facts, count: Callable[[Counts], int]) -> int:
-    return count(facts.open) + sum(map(count, facts.periods[:1]))
-
-
 def _example(fields: Mapping[str, str]) -> str:
     """Return an example in words: `web-1.hits -> web_1.hits`, or the fields as they are."""
     if {"received", "sent_as"} <= fields.keys():
@@ -110,7 +105,7 @@ def _example(fields: Mapping[str, str]) -> str:
 
 def rewritten(facts: Facts) -> Iterator[Finding]:
     """RLY302: names or tags were rewritten in the open or the last window."""
-    count = _changed(facts, lambda period: period.names_rewritten)
+    count = sum(period.names_rewritten for period in facts.latest)
     if count:
         yield Finding(
             code="RLY302",
@@ -124,7 +119,7 @@ def rewritten(facts: Facts) -> Iterator[Finding]:
 
 def unsent_tags(facts: Facts) -> Iterator[Finding]:
     """RLY303: tags were not sent in the open or the last window."""
-    count = _changed(facts, lambda period: period.tags_dropped)
+    count = sum(period.tags_dropped for period in facts.latest)
     if count:
         yield Finding(
             code="RLY303",
@@ -138,7 +133,7 @@ def unsent_tags(facts: Facts) -> Iterator[Finding]:
 
 def clamped(facts: Facts) -> Iterator[Finding]:
     """RLY304: values beyond the API's limits were clamped in the open or the last window."""
-    count = _changed(facts, lambda period: period.values_clamped)
+    count = sum(period.values_clamped for period in facts.latest)
     if count:
         yield Finding(
             code="RLY304",

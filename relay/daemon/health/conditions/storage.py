@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from relay.admin.answers.finding import Finding
 from relay.daemon.health.conditions.cloud import delivers
-from relay.daemon.health.conditions.wording import (
-    SINCE,
-    as_duration,
-    as_size,
-    capacity,
-    hours_left,
-    number,
-    plural,
-    safe,
-)
+from relay.daemon.health.conditions.wording import SINCE, capacity, hours_left, safe
+from relay.wording import as_duration, as_size, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,12 +35,12 @@ _SOON_FIX: Final = "remove the cause why points wait, or raise [spool] max if th
 def space(facts: Facts) -> Iterator[Finding]:
     """RLY410: the spool is full, over 80 %, or full within twelve hours while nothing is delivered."""
     storage = facts.storage
-    recent = sum(period.points_dropped.get("spool_full", 0) for period in (facts.open, *facts.periods[:1]))
+    recent = sum(period.points_dropped.get("spool_full", 0) for period in facts.latest)
     share, hours = storage.bytes / max(1, capacity(storage)), hours_left(facts)
     soon = hours is not None and hours <= _HOURS and not delivers(facts)
     if not (recent or share >= _FULL_SHARE or soon):
         return
-    lost = sum(period.points_dropped.get("spool_full", 0) for period in (facts.open, *facts.periods))
+    lost = sum(period.points_dropped.get("spool_full", 0) for period in facts.recent)
     used = f"{as_size(storage.bytes)} of {as_size(capacity(storage))} are used"
     full = f"the spool is full since {SINCE}: {plural(lost, 'point')} of the oldest windows lost, {used}"
     left = "" if hours is None else f", full in {as_duration(hours * 3600)}"
@@ -82,7 +74,7 @@ def disk(facts: Facts) -> Iterator[Finding]:
 
 def letters(facts: Facts) -> Iterator[Finding]:
     """RLY408: dead letters were dropped in the last ten windows."""
-    dropped = sum(period.letters_dropped for period in (facts.open, *facts.periods))
+    dropped = sum(period.letters_dropped for period in facts.recent)
     if dropped:
         yield Finding(
             code="RLY408",

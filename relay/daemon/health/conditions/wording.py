@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from relay.wording import as_clock, as_duration, as_minute, as_size, number, plural, printable
+from relay.wording import as_duration, as_size, plural, printable
 
 if TYPE_CHECKING:
     from relay.daemon.health.facts import Facts, Storage
-
-__all__ = ["SINCE", "as_clock", "as_duration", "as_size", "capacity", "number", "plural", "quoted", "safe", "since"]
 
 SINCE: Final = "{since}"
 """Stands in a sentence for the time at which the finding began, which the judge knows."""
@@ -17,11 +15,6 @@ _WORDS_MOST: Final = 200
 _MEMORY_SHARE: Final = 64 * 1024 * 1024
 """Bytes of waiting requests that memory holds without a disk (delivery/spool/quota.py)."""
 _DAYS_MOST: Final = 30
-
-
-def since(moment: float, now: float) -> str:
-    """Return `11:52`, with the date if that was over a day ago."""
-    return as_minute(moment, now)
 
 
 def quoted(words: str) -> str:
