@@ -96,15 +96,14 @@ class Guard:
 
     def _warn(self, why: str, request: web.Request) -> None:
         peer = peer_address(request.transport)
-        self._context.loss_log.warn("admin token refused", subject=peer, peer=peer, why=why)
+        self._context.loss_log.warn("admin token refused", subject=why, peer=peer, why=why)
 
     def _refuse_token(self, request: web.Request) -> Refusal | None:
         """Refuse a wrong token even where none is needed: the client should learn that it is wrong."""
         if not _bearer(request) or self._has_token(request):
             return None
         self._warn("wrong token", request)
-        fix = self._how_to_read() if is_loopback(peer_address(request.transport)) else _WAYS
-        return Refusal(401, "the token is not that of this relay", fix)
+        return Refusal(401, "the token is not that of this relay", self._ways_to_change(request))
 
     def _refuse_reader(self, request: web.Request) -> Refusal | None:
         reason = _foreign_origin(request) if self._credential(request) else reason_to_refuse(request, self._hosts)

@@ -165,6 +165,13 @@ async def test_a_change_needs_the_token_on_this_machine_too(line, headers, statu
         assert "/state/admin-token" in fix or headers[:1] == ["Origin: http://evil.example"]
 
 
+async def test_a_wrong_token_behind_a_proxy_is_not_told_the_path_of_the_right_one():
+    async with serving(ENDPOINTS) as address:
+        found, answer = await request(address, "GET /shown", HOST, BEARER + "x", "X-Forwarded-For: 192.0.2.8")
+    assert found == 401
+    assert "/state" not in answer, "a path is a setting"
+
+
 @pytest.mark.parametrize("header", ["", "Authorization: Bearer ", "Authorization: Bearer x", BEARER])
 async def test_without_a_token_nothing_can_be_changed(header):
     async with serving(ENDPOINTS, guard=make_guard(token="")) as address:
@@ -187,6 +194,17 @@ async def test_refusals_are_counted_and_wrong_tokens_and_changes_logged():
         {"event": "changed over the admin port", "log_level": "info", "by": "token", "action": "POST /changed", **peer},
         {"event": "admin token refused", "log_level": "warning", "why": "wrong token", **peer},
     ]
+
+
+async def test_wrong_tokens_of_many_addresses_are_one_line(monkeypatch):
+    peers = iter(f"2001:db8::{number:x}" for number in range(100))
+    monkeypatch.setattr("relay.admin.http.guard.peer_address", lambda transport: next(peers))
+    context = make_context()
+    with capture_logs() as lines:
+        async with serving(ENDPOINTS, guard=make_guard(context=context)) as address:
+            for _ in range(10):
+                assert (await request(address, "GET /shown", HOST, BEARER + "x"))[0] == 401
+    assert len([line for line in lines if line["event"] == "admin token refused"]) == 1
 
 
 class Browser:
