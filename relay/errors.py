@@ -171,10 +171,14 @@ class Problem:
             lines.append(f"      fix: {self.fix}")
         return "\n".join(map(printable, lines))
 
+    def located(self) -> str:
+        """`file:line message`."""
+        place = f"{self.source}:{self.line} " if self.line else f"{self.source} " if self.source else ""
+        return f"{place}{self.message}"
+
     def brief(self) -> str:
         """`file:line message (fix)`."""
-        place = f"{self.source}:{self.line} " if self.line else f"{self.source} " if self.source else ""
-        return f"{place}{self.message}" + (f" ({self.fix})" if self.fix else "")
+        return self.located() + (f" ({self.fix})" if self.fix else "")
 
 
 def reason_of(error: Exception) -> str:

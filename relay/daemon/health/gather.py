@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from relay.daemon.health.surroundings import Surroundings
     from relay.errors import Problem
     from relay.ledger import WindowRecord
-    from relay.model import RejectedLine
+    from relay.model import RejectedLine, Tally
 
 _PERIODS: Final = 10
 """Windows for which a loss stays a finding."""
@@ -78,7 +78,7 @@ class Gatherer:
         self._relay = relay
         self._surroundings = surroundings
         self._started = relay.context.clock.wall() - relay.status.uptime
-        self._periods = Periods(self._counts())
+        self._periods = Periods(self._counts(relay.hotpath.tally()))
         self._imbalance = 0
         self._grown_at: int | None = None
         self._ahead: tuple[LimitAhead, ...] = ()
@@ -87,7 +87,8 @@ class Gatherer:
     def gather(self) -> Facts:
         """Return the facts of this moment; call it once a second."""
         relay, clock = self._relay, self._relay.context.clock
-        counts, windows = self._counts(), relay.context.ledger.windows
+        tally, windows = relay.hotpath.tally(), relay.context.ledger.windows
+        counts = self._counts(tally)
         waiting = relay.spool.points + relay.pool.in_flight
         open_ = self._periods.follow(windows.last.start if windows.last else None, counts, waiting=waiting)
         return Facts(
@@ -102,13 +103,13 @@ class Gatherer:
             waiting=tuple(self._periods.waiting),
             delivery=self._delivery(),
             storage=self._storage(waiting),
-            intake=self._intake(),
-            series=self._series(),
+            intake=self._intake(tally),
+            series=self._series(tally),
             process=self._process(),
         )
 
-    def _counts(self) -> Counts:
-        relay, ledger, tally = self._relay, self._relay.context.ledger, self._relay.hotpath.tally()
+    def _counts(self, tally: Tally) -> Counts:
+        relay, ledger = self._relay, self._relay.context.ledger
         streams = relay.streams.listeners
         return Counts(
             packets=tally.datagrams + sum(one.datagrams for one in streams),
@@ -181,13 +182,13 @@ class Gatherer:
             foreign_host=printable(relay.foreign_host),
         )
 
-    def _intake(self) -> Intake:
+    def _intake(self, tally: Tally) -> Intake:
         relay = self._relay
         sockets = [Socket(name=one.label, granted=one.granted, asked=int(one.asked)) for one in relay.listeners]
         return Intake(
             addresses=(*(one.label for one in relay.listeners), *(one.label for one in relay.streams.listeners)),
             sockets=tuple(sockets),
-            last_packet_at=relay.hotpath.tally().last_at,
+            last_packet_at=tally.last_at,
             closed_ports=self._surroundings.closed_ports,
             bad_lines=tuple(map(_bad_line, {one.reason: one for one in relay.hotpath.rejects()}.values())),
             tees=relay.tees.troubles(),
@@ -213,7 +214,7 @@ class Gatherer:
         fastest = cardinality.history.fastest()
         self._fastest = (fastest[0].name, fastest[1]) if fastest else ("", 0.0)
 
-    def _series(self) -> SeriesFacts:
+    def _series(self, tally: Tally) -> SeriesFacts:
         relay = self._relay
         self._follow_growth()
         limits, examples, cause = (
@@ -222,7 +223,7 @@ class Gatherer:
             relay.cardinality_watch.explosion,
         )
         return SeriesFacts(
-            count=relay.hotpath.tally().series,
+            count=tally.series,
             limit=limits.series,
             per_metric=limits.series_per_metric,
             ahead=self._ahead,
@@ -296,8 +297,7 @@ def _bad_line(rejected: RejectedLine) -> BadLine:
 
 
 def _caution(problem: Problem) -> Caution:
-    place = f"{problem.source}:{problem.line} " if problem.line else f"{problem.source} " if problem.source else ""
-    return Caution(code=problem.code, message=printable(f"{place}{problem.message}"), fix=printable(problem.fix))
+    return Caution(code=problem.code, message=printable(problem.located()), fix=printable(problem.fix))
 
 
 def _without_password(url: str) -> str:
