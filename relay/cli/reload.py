@@ -77,9 +77,7 @@ def post_reload(relay: RunningRelay, token: str, *, upgrade: bool) -> ReloadAnsw
     if status == 200:
         return msgspec.json.decode(body, type=ReloadAnswer)
     if status == 409:
-        error = msgspec.json.decode(body, type=ErrorAnswer).error
-        problems = [Problem(**msgspec.structs.asdict(one)) for one in error.problems]
-        raise ConfigError(*problems)
+        raise ConfigError(*msgspec.json.decode(body, type=ErrorAnswer).error.problems)
     raise refusal(address, status, body)
 
 

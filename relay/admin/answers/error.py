@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-
-class ProblemDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing wrong with a configuration: the fields of `errors.Problem`, which prints it."""
-
-    code: str
-    message: str
-    fix: str = ""
-    severity: Literal["error", "warning"] = "error"
-    source: str = ""
-    line: int = 0
-    column: int = 0
-    text: str = ""
-    width: int = 1
-    key: str = ""
+from relay.errors import Problem  # noqa: TC001 - msgspec reads the annotations
 
 
 class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +14,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A code of relay/errors.py, or a word of admin/http/endpoint.py, such as `bad_request`."""
     message: str
     fix: str = ""
-    problems: list[ProblemDetail] = []
+    problems: list[Problem] = []
     """Of a configuration that is refused."""
 
 

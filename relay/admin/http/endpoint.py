@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from relay.admin.answers.error import ErrorAnswer, ErrorDetail, ProblemDetail
+from relay.admin.answers.error import ErrorAnswer, ErrorDetail
 from relay.admin.http.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from relay.errors import Problem
 
 JSON: Final = "application/json"
 WORDS: Final = {
@@ -59,7 +61,7 @@ class ApiError(Exception):
     """A request that cannot be answered; the client gets the sentence and the fix."""
 
     def __init__(
-        self, status: int, message: str, *, fix: str = "", code: str = "", problems: Sequence[ProblemDetail] = ()
+        self, status: int, message: str, *, fix: str = "", code: str = "", problems: Sequence[Problem] = ()
     ) -> None:
         super().__init__(message)
         self.status = status

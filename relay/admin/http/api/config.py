@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from relay.admin.answers.config import ConfigAnswer, ReloadAnswer, values_in_force
-from relay.admin.answers.error import ProblemDetail
 from relay.admin.http.endpoint import Access, ApiError, Endpoint, NoParameters
 from relay.errors import RelayError
 from relay.wording import as_time
@@ -39,8 +37,7 @@ def config_endpoints(relay: Relay) -> list[Endpoint[Any]]:
         try:
             return control.upgrade() if parameters.upgrade else await control.reload()
         except RelayError as error:
-            problems = [ProblemDetail(**asdict(problem)) for problem in error.problems]
-            raise ApiError(409, error.brief(), code="RLY502", problems=problems) from error
+            raise ApiError(409, error.brief(), code="RLY502", problems=error.problems) from error
 
     return [
         Endpoint(
