@@ -57,6 +57,8 @@ class Asked(NamedTuple):
     line: str
     has_access: bool
     may_change: bool
+    senders: int | None
+    """Senders that are active, by the status."""
 
 
 class Contents:
@@ -102,7 +104,7 @@ class Contents:
         ]
 
     async def _flow(self, asked: Asked) -> Html:
-        return flow_box(read_flow(self._relay, self._history), has_access=asked.has_access)
+        return flow_box(read_flow(self._relay, self._history, senders=asked.senders), has_access=asked.has_access)
 
     async def _windows(self, _: Asked) -> Html:
         return windows_box(last_windows(self._relay.context.ledger, _WINDOWS))

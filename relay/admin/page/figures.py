@@ -42,14 +42,14 @@ class Flow(NamedTuple):
     imbalance: int
 
 
-def read_flow(relay: Relay, history: History) -> Flow:
-    """Read the figures."""
+def read_flow(relay: Relay, history: History, *, senders: int | None) -> Flow:
+    """Read the figures; `senders` is that of the status."""
     now = read_row(relay)
     rows = history.rows() or [now]
     before = history.rows(_RATE_SECONDS)[:1] or [now]
     seconds = max(now.wall - before[0].wall, 1.0)
     return Flow(
-        senders=relay.health.status().input.senders,
+        senders=senders,
         packets=(now.packets - before[0].packets) / seconds,
         lines=(now.lines - before[0].lines) / seconds,
         now=now,

@@ -27,6 +27,7 @@ from relay.delivery.dead_letters.redrive import Selection
 from relay.wording import as_duration
 
 if TYPE_CHECKING:
+    from relay.admin.answers.status import StatusAnswer
     from relay.admin.dead_letters import DeadLetters
     from relay.admin.history import History
     from relay.admin.protocols import Relay
@@ -97,8 +98,13 @@ class Page:
         if parameters.key and request.method == "GET":
             return _open_link(request, parameters.key)
         guard = request.app[GUARD]
-        asked = Asked(parameters.find, parameters.line, guard.may_read(request), guard.may_change(request))
-        text = self._document(await self._contents.boxes(asked), asked.has_access, is_paused=parameters.pause)
+        status, has_access = self._relay.health.status(), guard.may_read(request)
+        senders = status.input.senders
+        asked = Asked(parameters.find, parameters.line, has_access, guard.may_change(request), senders)
+        shown = status if has_access else public(status)
+        boxes = [Box("verdict", "Verdict", verdict_box(shown, has_access=has_access))]
+        boxes += await self._contents.boxes(asked)
+        text = self._document(shown, boxes, has_access=has_access, is_paused=parameters.pause)
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
     async def replay(self, _: web.Request, __: NoParameters) -> web.Response:
@@ -106,16 +112,13 @@ class Page:
         await use_files(kept(self._letters).replay(Selection(), dry_run=False))
         return web.Response(status=303, headers={**HEADERS, "Location": "/#dead-letters"})
 
-    def _document(self, boxes: list[Box], has_access: bool, *, is_paused: bool) -> str:  # noqa: FBT001 - of `Asked`
-        answer = self._relay.health.status()
-        answer = answer if has_access else public(answer)
+    def _document(self, status: StatusAnswer, boxes: list[Box], *, has_access: bool, is_paused: bool) -> str:
         host = (self._relay.namer.host or socket.gethostname()) if has_access else "statsd-relay"
-        verdict = Box("verdict", "Verdict", verdict_box(answer, has_access=has_access))
         return document(
-            title=page_title(answer, host),
-            level=page_level(answer),
+            title=page_title(status, host),
+            level=page_level(status),
             header=self._header(host),
-            boxes=[verdict, *boxes],
+            boxes=boxes,
             is_paused=is_paused,
         )
 
