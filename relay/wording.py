@@ -8,7 +8,7 @@ not printable become escapes: `\x9b`, `\u202e`. Letters of every script stay as 
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def escape(text: bytes) -> str:
@@ -76,6 +76,11 @@ def as_size(size: float) -> str:
 def as_time(seconds: float) -> str:
     """Return a wall time as RFC 3339 in UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(seconds))
+
+
+def as_utc(seconds: float) -> datetime:
+    """Return a wall time as a date in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def from_iso(text: str) -> float:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from relay import limits
 from relay.admin.answers.tap import TapLine
-from relay.admin.senders import as_utc
 from relay.hotpath.explain import explain
 from relay.hotpath.line import is_event, parse
 from relay.model import Identity, Kind, NoSeries
-from relay.wording import escape
+from relay.wording import as_utc, escape
 
 if TYPE_CHECKING:
     from relay.admin.protocols import Relay

@@ -6,12 +6,12 @@ The rate of a sender is a difference to an earlier look at the table, so it cost
 from __future__ import annotations
 
 import heapq
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from relay import limits
 from relay.admin.answers.senders import BadLine, SenderAnswer, SendersAnswer
 from relay.hotpath.explain import explain, show
+from relay.wording import as_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,8 +113,3 @@ def describe_bad_line(line: RejectedLine) -> BadLine:
         explanation=explanation,
         at=as_utc(line.time),
     )
-
-
-def as_utc(moment: float) -> datetime:
-    """Return a wall time; the API writes it as ISO 8601."""
-    return datetime.fromtimestamp(moment, UTC)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from relay import limits
 from relay.admin.answers.tap import TapLine, TapPoint
 from relay.admin.line_verdict import LineVerdict
-from relay.admin.senders import as_utc
 from relay.delivery.request_history import read_points
 from relay.hotpath.tap import Allowance, TapFilter, TappedLine, regex_of_glob
+from relay.wording import as_utc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from relay import __version__
@@ -20,9 +19,11 @@ from relay.admin.answers.status import (
     Waiting,
 )
 from relay.loss_log import lost_samples
-from relay.wording import printable
+from relay.wording import as_utc, printable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from relay.admin.answers.finding import Finding, Overall
     from relay.daemon.app import Relay
     from relay.daemon.health.facts import Counts, Facts, Window
@@ -65,7 +66,7 @@ def report(relay: Relay, facts: Facts, *, level: Overall, findings: tuple[Findin
 
 def moment(seconds: float) -> datetime:
     """Return a wall time as a date in UTC, in milliseconds."""
-    return datetime.fromtimestamp(round(seconds, 3), UTC)
+    return as_utc(round(seconds, 3))
 
 
 def _moment_of(seconds: float | None) -> datetime | None:

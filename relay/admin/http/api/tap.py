@@ -17,9 +17,9 @@ from aiohttp import web
 from relay.admin.answers.tap import TapEvent, TapNothing, TapStart, TapTotals
 from relay.admin.http.endpoint import ApiError, Endpoint
 from relay.admin.http.guard import GUARD
-from relay.admin.senders import as_utc
 from relay.admin.taps import TapRequest, Taps
 from relay.limits import TAP_TEXT, TAPS_MOST
+from relay.wording import as_utc
 
 if TYPE_CHECKING:
     from relay.admin.protocols import Relay
