@@ -55,7 +55,7 @@ class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
     with_new_worker: list[str]
     """Keys that need other sockets; then every change takes effect with the worker that comes next."""
     is_replacing: bool
-    """Whether another worker follows: `GET /api/v1/` then names it, or says in `refused` why there is none."""
+    """Whether the worker is being replaced. `GET /api/v1/` then has the new worker, or the reason in `refused`."""
     refusals: int
     """`refusals` of `GET /api/v1/` before this request."""
 
@@ -65,7 +65,7 @@ def values_in_force(
 ) -> list[ConfigValue]:
     """Return every value with its origin; see `expand_values` for the arguments.
 
-    A value that was completed, such as the region, is none of the defaults.
+    A value that the relay has completed, such as the region, does not count as a default.
     """
     given = {row.key: row.value for row in in_force(config, origins)}
     return [

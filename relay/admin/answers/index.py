@@ -10,7 +10,7 @@ class IndexAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     host: str = ""
-    """Value of the `host` dimension as it is sent; the name of the machine if there is none."""
+    """Value of the `host` dimension as it is sent; without that dimension the name of the machine."""
     pid: int = 0
     """The process that takes the signals: the supervisor, or the worker without one."""
     worker: int = 0

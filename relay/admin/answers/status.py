@@ -163,7 +163,7 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     closed_windows: int
     """Windows that closed since the start."""
     delivered_window: datetime | None = None
-    """Start of the newest window of which no point waits, nor of any before it; None: there is none so far."""
+    """Start of the newest window up to which no point waits; None before the first such window."""
     rules: Rules
     series: SeriesCount
     cloud: Cloud

@@ -65,7 +65,7 @@ def read_flow(relay: Relay, history: History, *, senders: int | None) -> Flow:
 
 
 def settled_window(windows: Sequence[WindowRecord], wall: float) -> WindowRecord | None:
-    """Return the newest window of which no point waits, or which was stored 15 s ago; None: there is none.
+    """Return the newest window whose points are settled, or that was stored 15 s ago; None without such a window.
 
     Args:
         windows: oldest first.
