@@ -727,18 +727,22 @@ cdef class NativeHotPath:
         self._self.is_filtered = self._self.allow_list.count > 0 or self._self.taps.takes_all
 
     def tapped(self, int number):
-        cdef k.tapped line
-        cdef list lines = []
+        cdef size_t used = 0, index
         cdef k.tap *tap = self._self.taps.taps[number]
         if tap == NULL:
             raise ValueError(f"no tap {number}")
-        k.hotpath_lock(self._self)
-        while k.tap_pop(tap, &line):
-            lines.append(self._tapped_line(&line))
-            free(<void *>line.text.at)
-        counts = TapCounts(self._self.counts.lines - tap.before, tap.matched, tap.hidden, tap.lost, tap.unjudged)
-        k.hotpath_unlock(self._self)
-        return lines, counts
+        cdef k.tapped *lines = <k.tapped *>room_for(k.TAPPED_LINES, sizeof(k.tapped))
+        try:
+            k.hotpath_lock(self._self)
+            while k.tap_pop(tap, &lines[used]):
+                used += 1
+            counts = TapCounts(self._self.counts.lines - tap.before, tap.matched, tap.hidden, tap.lost, tap.unjudged)
+            k.hotpath_unlock(self._self)
+            return [self._tapped_line(&lines[index]) for index in range(used)], counts
+        finally:
+            for index in range(used):
+                free(<void *>lines[index].text.at)
+            free(lines)
 
     cdef object _tapped_line(self, const k.tapped *line):
         reason = "" if line.reason < 0 else self._reasons[line.reason]
