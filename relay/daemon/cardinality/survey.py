@@ -161,6 +161,17 @@ class Survey:
         return max(0, samples) / seconds if seconds >= _RATE_LEAST else None
 
 
+async def open_series(hotpath: HotPath, clock: Clock) -> AsyncIterator[Series]:
+    """Yield the first `SERIES_MOST` series of the open window; other tasks run after each part."""
+    for first in range(0, SERIES_MOST, PART):
+        part = hotpath.list_series(first, PART)
+        for series in part:
+            yield series
+        if len(part) < PART:
+            return
+        await clock.sleep(0)
+
+
 class Surveyor:
     """State: the newest result, and the lock that a walk holds.
 
@@ -190,7 +201,7 @@ class Surveyor:
         No list is made: freeing 37,500 series at once would hold the event loop for 20 ms.
         """
         async with self._lock:
-            async for series in self._series():
+            async for series in open_series(self._hotpath, self._clock):
                 is_wanted = (series.metric, series.kind, series.namespace) == metric
                 if is_wanted and OVERFLOW not in series.dimensions:
                     yield series
@@ -204,15 +215,6 @@ class Surveyor:
                 if len(found) >= most:
                     break
         return found[:most]
-
-    async def _series(self) -> AsyncIterator[Series]:
-        for first in range(0, SERIES_MOST, PART):
-            part = self._hotpath.list_series(first, PART)
-            for series in part:
-                yield series
-            if len(part) < PART:
-                return
-            await self._clock.sleep(0)
 
     async def _parts(self) -> AsyncIterator[list[Row]]:
         visited = 0

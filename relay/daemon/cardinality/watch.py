@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from relay.daemon.cardinality.survey import OVERFLOW, open_series
 from relay.wording import escape
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from relay.context import Context
     from relay.hotpath.contract import HotPath
     from relay.model import Series, TopSender
@@ -25,14 +24,10 @@ _INTERVAL: Final = 1.0
 _SILENCE: Final = 60.0
 """Seconds between two warnings."""
 _REACHED: Final = "series limit reached, samples go to overflow series"
-_SERIES_MOST: Final = 100_000
 _WAIT: Final = 10.0
 """Seconds to wait for a window that holds an overflow series; afterwards the warning is based on all series."""
-_PART: Final = 250
-"""Series per step: a millisecond."""
 _PLAUSIBLE: Final = 2
 """A tag needs this many values to be named as the cause: a new window may not hold the series that overflowed."""
-_MARK: Final = ("overflow", "true")
 
 
 class Explosion(NamedTuple):
@@ -145,23 +140,15 @@ class CardinalityWatch:
             )
 
     async def _find_cause(self, *, must_see: bool) -> Explosion | None:
-        overflowed = {series.metric async for series in self._scan() if _MARK in series.dimensions}
+        hotpath, clock = self._hotpath, self._clock
+        overflowed = {one.metric async for one in open_series(hotpath, clock) if OVERFLOW in one.dimensions}
         if must_see and not overflowed:
             return None
         inside, outside = DistinctCounts(), DistinctCounts()
-        async for series in self._scan():
-            if _MARK not in series.dimensions:
+        async for series in open_series(hotpath, clock):
+            if OVERFLOW not in series.dimensions:
                 (inside if series.metric in overflowed else outside).add(series)
         return inside.cause(outside) or outside.cause(inside)
-
-    async def _scan(self) -> AsyncIterator[Series]:
-        for first in range(0, _SERIES_MOST, _PART):
-            part = self._hotpath.list_series(first, _PART)
-            for series in part:
-                yield series
-            if len(part) < _PART:
-                return
-            await self._clock.sleep(0)
 
 
 def _first_key(tags: bytes) -> bytes:
