@@ -135,16 +135,13 @@ def log_window_losses(
     A warning of rejected lines has an example with its sender.
     """
     examples = {rejected.reason: rejected for rejected in rejects}
-    for reason, lines in tally.rejected.items():
-        grown = deltas.since_last(f"rejected {reason}", lines)
-        if grown:
-            example = examples.get(reason)
-            shown = _describe(example, explain) if example else {}
-            loss_log.warn("lines rejected", code="RLY301", subject=reason, reason=reason, lines=grown, **shown)
-    for reason, count in tally.samples_dropped.items():
-        grown = deltas.since_last(f"dropped {reason}", count)
-        if grown and reason not in INTENDED_REASONS:
-            loss_log.warn("samples dropped", code="RLY305", subject=reason, reason=reason, samples=grown)
+    for reason, lines in deltas.grown("rejected", tally.rejected).items():
+        example = examples.get(reason)
+        shown = _describe(example, explain) if example else {}
+        loss_log.warn("lines rejected", code="RLY301", subject=reason, reason=reason, lines=lines, **shown)
+    for reason, samples in deltas.grown("dropped", tally.samples_dropped).items():
+        if reason not in INTENDED_REASONS:
+            loss_log.warn("samples dropped", code="RLY305", subject=reason, reason=reason, samples=samples)
     _log_changes(deltas, loss_log, ledger)
 
 
