@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.explain import explain
@@ -12,7 +11,6 @@ from relay.loss_log import CounterDeltas, log_late_window, log_quota, log_window
 if TYPE_CHECKING:
     from relay.daemon.app import Relay
     from relay.daemon.windows.reports import WindowReports
-    from relay.model import Tally
     from relay.window.protocols import WindowReport
 
 _LATE: Final = 2.0
@@ -32,8 +30,8 @@ class WindowRecorder:
     def record(self, closed: WindowReport) -> None:
         """Record a window that is stored now; call it once for each."""
         relay = self._relay
-        tally, ledger, loss_log = relay.hotpath.tally(), relay.context.ledger, relay.context.loss_log
-        record = self._make_record(closed, tally)
+        ledger, loss_log = relay.context.ledger, relay.context.loss_log
+        record = self._make_record(closed)
         ledger.windows.add(record)
         relay.cardinality.record(closed)
         self._reports.add(record)
@@ -43,22 +41,22 @@ class WindowRecorder:
         if closed.over_quota:
             needed, allowed = closed.over_quota
             log_quota(loss_log, needed=needed, allowed=allowed)
-        rejects = relay.hotpath.rejects()
+        tally, rejects = relay.hotpath.tally(), relay.hotpath.rejects()
         log_window_losses(self._logged, loss_log, tally=tally, ledger=ledger, rejects=rejects, explain=explain)
 
-    def _make_record(self, closed: WindowReport, tally: Tally) -> WindowRecord:
+    def _make_record(self, closed: WindowReport) -> WindowRecord:
         relay, since_last = self._relay, self._recorded.since_last
-        dropped = Counter(tally.samples_dropped) + relay.context.ledger.samples_dropped
+        books = relay.status.books()
         return WindowRecord(
             start=closed.start,
             seconds=relay.config.window.seconds,
             stored_at=relay.context.clock.wall(),
             late=closed.late,
-            lines=since_last("received", tally.received),
-            rejected=self._recorded.grown("rejected", tally.rejected),
+            lines=since_last("received", books.received),
+            rejected=self._recorded.grown("rejected", books.rejected),
             kernel_drops=since_last("kernel", sum(listener.kernel_drops for listener in relay.listeners)),
             samples=closed.samples,
-            samples_dropped=self._recorded.grown("dropped", dropped),
+            samples_dropped=self._recorded.grown("dropped", books.samples_dropped),
             series=closed.series,
             new_series=closed.new_series,
             points=closed.points,
