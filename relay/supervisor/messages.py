@@ -12,12 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.listener.socket_activation import pass_descriptor
-from relay.supervisor.protocol import CHANNEL
+from relay.supervisor.protocol import CHANNEL, MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-_MESSAGE_BYTES: Final = 4096
 _MOST: Final = 64
 """Messages per read, so that other events get their turn."""
 
@@ -56,14 +55,14 @@ class Messages:
     def send(self, message: str) -> None:
         """Send a message to the worker; it is lost if the worker has gone or does not read."""
         with suppress(OSError):
-            self._socket.send(message.encode()[:_MESSAGE_BYTES])
+            self._socket.send(message.encode()[:MESSAGE_BYTES])
 
     def read(self) -> list[Message]:
         """Return the waiting messages, at most `_MOST`."""
         found: list[Message] = []
         while len(found) < _MOST:
             try:
-                text, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1)
+                text, descriptors, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
             except (BlockingIOError, ConnectionResetError):
                 break
             for descriptor in descriptors:

@@ -48,7 +48,8 @@ THOROUGH: Final = "RELAY_TRIAL"
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
 _WORKERS: Final = (CHANNEL, SUPERVISOR, ACCEPTED_STATE, DEATHS, INGEST, GENERATION, CONFIGURATION_FD)
 _OURS: Final = (*_SYSTEMD, *_WORKERS, PLAN, THOROUGH)
-_MESSAGE_BYTES: Final = 4096
+MESSAGE_BYTES: Final = 4096
+"""Longest message, in either direction."""
 _SHOWN: Final = 60
 """Characters of a value in a message."""
 READY: Final = "READY=1"
@@ -246,7 +247,7 @@ class Notifier:
 def _receive(channel: socket.socket) -> str:
     """Return a waiting message; "" if there is none, or if the supervisor has gone."""
     try:
-        return channel.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT).decode("utf-8", "replace")
+        return channel.recv(MESSAGE_BYTES, socket.MSG_DONTWAIT).decode("utf-8", "replace")
     except OSError:
         return ""
 
