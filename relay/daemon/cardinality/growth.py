@@ -31,7 +31,6 @@ class CountedWindow(NamedTuple):
     """The counts of a closed window."""
 
     start: int
-    seconds: int
     is_whole: bool
     """Whether the relay received during the whole window."""
     counts: MetricCounts

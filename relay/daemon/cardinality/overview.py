@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from dataclasses import dataclass
 from fnmatch import translate
 from heapq import heappush, heapreplace, nlargest
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
     from relay.daemon.cardinality.growth import ApproachingLimit
-    from relay.daemon.cardinality.survey import Survey
+    from relay.daemon.cardinality.survey import Survey, TagSurvey
     from relay.ledger import MetricKey
     from relay.window.protocols import WindowReport
 
@@ -148,9 +149,7 @@ class Cardinality:
 
     def record(self, closed: WindowReport) -> None:
         """Record the counts of a window that is stored now."""
-        is_whole = closed.start >= self._opened_at
-        seconds = self._relay.config.window.seconds
-        self.history.add(CountedWindow(closed.start, seconds, is_whole, closed.metrics))
+        self.history.add(CountedWindow(closed.start, closed.start >= self._opened_at, closed.metrics))
         self._rule_totals.record(closed.metrics, self._relay.namer)
 
     def approaching(self) -> list[ApproachingLimit]:
@@ -231,7 +230,7 @@ class Cardinality:
             last=found.last if found and has_samples else None,
             p95=found.highest_p95 if found else None,
             seen=found.seen_at if found else None,
-            tags=[_tag(tag.key, tag.values, tag.examples) for tag in found.tags[:_TAGS_SHOWN]] if found else [],
+            tags=[_tag(tag) for tag in found.tags[:_TAGS_SHOWN]] if found else [],
             code="RLY310" if found and found.has_overflow else codes.get(metric, ""),
         )
 
@@ -277,19 +276,16 @@ class Cardinality:
     async def tags(self, *, top: int) -> TagsAnswer:
         """Return the tags of the open window, those with the most values first, each with the metric that has most."""
         survey = await self.surveyor.survey()
-        most: dict[str, TagAnswer] = {}
-        uses: dict[str, int] = {}
+        most: dict[str, tuple[TagSurvey, Metric]] = {}
+        uses: Counter[str] = Counter()
         async for metric, found in paced(self._clock, survey.metrics.items()):
             for tag in found.tags:
-                uses[tag.key] = uses.get(tag.key, 0) + 1
-                known = most.get(tag.key)
-                if known is None or tag.values > known.values:
-                    most[tag.key] = TagAnswer(
-                        key=tag.key, values=tag.values, metric=metric.name, metrics=0, examples=list(tag.examples)
-                    )
-        listed = nlargest(top, most.values(), key=lambda tag: tag.values)
+                uses[tag.key] += 1
+                if tag.key not in most or tag.values > most[tag.key][0].values:
+                    most[tag.key] = tag, metric
+        listed = nlargest(top, most.values(), key=lambda one: one[0].values)
         return TagsAnswer(
-            tags=[_with_uses(tag, uses[tag.key]) for tag in listed],
+            tags=[_tag_answer(tag, metric, uses[tag.key]) for tag, metric in listed],
             others=len(most) - len(listed),
             walked_at=as_time(survey.at),
             walked=survey.series,
@@ -312,9 +308,9 @@ def _limit(one: ApproachingLimit) -> LimitAhead:
     )
 
 
-def _tag(key: str, values: int, examples: Iterable[str]) -> TagCount:
-    return TagCount(key=key, values=values, examples=list(examples))
+def _tag(tag: TagSurvey) -> TagCount:
+    return TagCount(key=tag.key, values=tag.values, examples=list(tag.examples))
 
 
-def _with_uses(tag: TagAnswer, metrics: int) -> TagAnswer:
-    return TagAnswer(key=tag.key, values=tag.values, metric=tag.metric, metrics=metrics, examples=tag.examples)
+def _tag_answer(tag: TagSurvey, metric: Metric, metrics: int) -> TagAnswer:
+    return TagAnswer(key=tag.key, values=tag.values, metric=metric.name, metrics=metrics, examples=list(tag.examples))

@@ -26,7 +26,7 @@ def counted(**metrics: int) -> MetricCounts:
 def history(*windows: dict[str, int], seconds: int = 60, partial: int = 0) -> MetricHistory:
     found = MetricHistory()
     for number, metrics in enumerate(windows):
-        found.add(CountedWindow(600 + number * seconds, seconds, number >= partial, counted(**metrics)))
+        found.add(CountedWindow(600 + number * seconds, number >= partial, counted(**metrics)))
     return found
 
 
@@ -56,7 +56,7 @@ def test_a_window_that_began_before_the_relay_is_no_base():
 
 def test_after_a_step_of_the_clock_the_growth_is_over_the_time_that_passed():
     found = history({"web": 10})
-    found.add(CountedWindow(600 + 600, 60, True, counted(web=20)))
+    found.add(CountedWindow(600 + 600, True, counted(web=20)))
     assert found.growth(WEB) == 1
 
 
