@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -230,6 +230,8 @@ class Throttled:
     retry_after: float | None
     """Seconds, already clamped to 0.5..120; None if the answer has no usable Retry-After."""
     detail: str = ""
+    status: ClassVar[int] = 429
+    """HTTP status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ class CanaryAnswer:
     @property
     def status(self) -> int | None:
         """The HTTP status; None without an answer."""
-        return 429 if isinstance(self.verdict, Throttled) else self.verdict.status
+        return self.verdict.status
 
     @property
     def request_id(self) -> str:

@@ -49,7 +49,7 @@ class LastAnswer:
         kind = kind_of(verdict)
         if kind != self.kind:
             self.kind, self.since = kind, wall
-        self.status = verdict.status or 0 if not isinstance(verdict, Throttled) else 429
+        self.status = verdict.status or 0
         self.words = "" if isinstance(verdict, Delivered) else verdict.detail
         if isinstance(verdict, Unavailable):
             self.cause = verdict.cause
