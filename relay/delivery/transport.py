@@ -312,8 +312,7 @@ def _describe(error: BaseException, cause: str) -> str:
         return f"{_WORDS['tls']}: {inner.verify_message}"
     if isinstance(inner, ssl.SSLError):
         return f"{_WORDS['tls']}: {inner.reason or 'no reason given'}"
-    is_of_system = isinstance(inner, OSError) and inner.errno
-    return reason_of(inner) if is_of_system and isinstance(inner, OSError) else _WORDS[cause]
+    return reason_of(inner) if isinstance(inner, OSError) and inner.errno else _WORDS[cause]
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
