@@ -183,7 +183,7 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
         credentials=credentials,
         state=state,
         clock=SystemClock(),
-        reporter=Reporter(where="", credentials=credentials, log=text_logger(sys.stderr if quiet else sys.stdout)),
+        reporter=Reporter(log=text_logger(sys.stderr if quiet else sys.stdout)),
     )
     await relay.open()
     return relay

@@ -93,8 +93,6 @@ def make_relay(prepared: Prepared, worker: Worker, options: RunOptions, ring: Lo
         clock=SystemClock(),
         log_ring=ring,
         reporter=Reporter(
-            where=str(prepared.loaded.path or ""),
-            credentials=prepared.credentials,
             sockets=worker.origin,
             width=LogStream(sys.stderr, is_text=True).width,
         ),

@@ -25,7 +25,6 @@ from relay.wording import as_size, number, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.credentials import Credentials
     from relay.daemon.app import Relay
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.ledger import Books, WindowRecord
@@ -41,9 +40,6 @@ _OURS: Final = ("own", "the supervisor")
 class Reporter:
     """Reports to the log. State: none, but for what does not change while the relay runs."""
 
-    where: str
-    """The configuration file; "" without one."""
-    credentials: Credentials | None
     sockets: str = "own"
     """Holder of the sockets."""
     log: Any = None
@@ -58,8 +54,8 @@ class Reporter:
             version=__version__,
             hotpath=relay.hotpath.name,
             python=_python(),
-            config=self.where,
-            **self._destination(relay),
+            config=_file(relay),
+            **_destination(relay),
             dimensions=" ".join(_dimensions(relay)),
             admin=relay.admin.address if relay.admin else "",
             state=str(relay.state or ""),
@@ -131,37 +127,24 @@ class Reporter:
         """Log a socket; the text has it in the lines of the start."""
         self._log.info("listening", listener=label, **fields, **{BLOCK: []})
 
-    def _destination(self, relay: Relay) -> dict[str, Any]:
-        """Return the fields that say where points go, and the key that signs."""
-        cloud, credentials = relay.config.cloud, self.credentials
-        if credentials is None:
-            return {"provider": cloud.provider}
-        return {
-            "provider": cloud.provider,
-            "region": credentials.region,
-            "endpoint": cloud.endpoint.format(region=credentials.region),
-            "namespace": cloud.namespace,
-            "access_key": describe_key(cloud, credentials, os.environ).masked,
-            "key_place": describe_key(cloud, credentials, os.environ).place,
-        }
-
     def _lines(self, relay: Relay) -> Iterator[str]:
         """Yield the lines of the start."""
         head = f"statsd-relay {__version__}  {relay.hotpath.name}  Python {_python()}"
         now, config = time.time(), relay.config
-        date = f"{as_date(now)[:10]} {as_clock(now)} {as_date(now)[11:]}"
+        day, offset = as_date(now).split()
+        date = f"{day} {as_clock(now)} {offset}"
         room = self.width - len(head)
         yield from [f"{head}{date:>{room}}"] if room >= len(date) + 2 else [head, date]
         close = relay.closer.open_id + config.window.seconds
         for label, text in (
             *(("listening", text) for text in self._sockets(relay)),
-            ("sending", self._sending(relay)),
+            ("sending", _sending(relay)),
             ("dimensions", f"{' '.join(_dimensions(relay)) or 'none'}, on every series"),
             ("rules", number(len(config.rule)) if config.rule else ""),
             ("tees", ", ".join(tee.to for tee in config.tee)),
             ("window", f"{config.window.seconds} s, first close {as_clock(close)}"),
             ("state", f"{relay.state or 'in memory alone'}, {describe_backlog(relay)}"),
-            ("config", self.where or "no file"),
+            ("config", _file(relay) or "no file"),
             ("admin", f"http://{relay.admin.address}" if relay.admin else "none"),
         ):
             if text:
@@ -176,19 +159,41 @@ class Reporter:
         for form, streams in groupby(relay.streams.listeners, lambda one: _where(one.label)[0]):
             yield f"{form} {' and '.join(_where(one.label)[1] for one in streams)}{limit}"
 
-    def _sending(self, relay: Relay) -> str:
-        cloud, credentials = relay.config.cloud, self.credentials
-        if credentials is None:
-            return {"file": f"file {cloud.file}", "stdout": "standard output"}.get(cloud.provider, cloud.provider)
-        masked, place, _ = describe_key(cloud, credentials, os.environ)
-        host = f" at {cloud.endpoint}" if "{region}" not in cloud.endpoint else ""
-        return f"{cloud.provider} {credentials.region}{host}, namespace {cloud.namespace}, key {masked} from {place}"
+
+def _destination(relay: Relay) -> dict[str, Any]:
+    """Return the fields that say where points go, and the key that signs."""
+    cloud, credentials = relay.config.cloud, relay.credentials
+    if credentials is None:
+        return {"provider": cloud.provider}
+    masked, place, _ = describe_key(cloud, credentials, os.environ)
+    return {
+        "provider": cloud.provider,
+        "region": credentials.region,
+        "endpoint": cloud.endpoint.format(region=credentials.region),
+        "namespace": cloud.namespace,
+        "access_key": masked,
+        "key_place": place,
+    }
+
+
+def _sending(relay: Relay) -> str:
+    cloud, credentials = relay.config.cloud, relay.credentials
+    if credentials is None:
+        return {"file": f"file {cloud.file}", "stdout": "standard output"}.get(cloud.provider, cloud.provider)
+    masked, place, _ = describe_key(cloud, credentials, os.environ)
+    host = f" at {cloud.endpoint}" if "{region}" not in cloud.endpoint else ""
+    return f"{cloud.provider} {credentials.region}{host}, namespace {cloud.namespace}, key {masked} from {place}"
 
 
 def labelled(label: str, text: str, width: int) -> Iterator[str]:
     """Yield lines that begin with a label; further lines stand below the text."""
     words = ((" ", word) for word in text.split(" "))
     yield from (f"{'' if at else label:<{_LABEL}}{line}" for at, line in enumerate(wrap(words, width - _LABEL)))
+
+
+def _file(relay: Relay) -> str:
+    """Return the configuration file; "" without one."""
+    return str(relay.in_force.path or "")
 
 
 def _python() -> str:

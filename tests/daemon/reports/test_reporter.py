@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import os
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
 import structlog
 
 from relay.config.schema import CloudConfig, LogConfig, RuleConfig, TeeConfig
+from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.shutdown import ShutdownReport
 from relay.daemon.log import configure_log, text_logger
 from relay.daemon.reports.reporter import Reporter, describe_window
 from relay.errors import ConfigError, Problem
 from relay.ledger import WindowRecord
-from tests.support.inprocess import CREDENTIALS, open_relay
+from tests.support.inprocess import open_relay
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def shown():
         return stream.getvalue().splitlines()
 
     def reporter(**changes) -> Reporter:
-        return Reporter(**{"where": "", "credentials": CREDENTIALS, "log": text_logger(stream), **changes})
+        return Reporter(log=text_logger(stream), **changes)
 
     return reporter, lines
 
@@ -61,7 +63,8 @@ async def test_the_first_lines_say_what_runs_where_and_fit_the_terminal(tmp_path
     reporter, lines = shown
     tags = {"host": "web-1", "env": "production"}
     async with open_relay(tmp_path, tags=tags) as running:
-        reporter(where="/etc/statsd-relay/relay.toml").started(running.relay)
+        running.relay.in_force = ConfigInForce(path=Path("/etc/statsd-relay/relay.toml"))
+        reporter().started(running.relay)
         state, port = running.relay.state, running.relay.listeners[0].bound[1]
     first, *rest = lines()
     pattern = r"statsd-relay \S+  (native|python)  Python [\d.]+ +[\d-]{10} [\d:]{8} [+-]\d\d:\d\d"
@@ -116,7 +119,8 @@ async def test_a_destination_without_credentials_is_named(tmp_path, shown, provi
         running.relay.config = msgspec.structs.replace(
             running.relay.config, cloud=CloudConfig(provider=provider, file="/dev/null")
         )
-        reporter(credentials=None).started(running.relay)
+        running.relay.credentials = None
+        reporter().started(running.relay)
     assert f"sending     {told}" in lines()
 
 
@@ -157,7 +161,7 @@ async def test_a_closed_output_ends_no_relay(tmp_path, monkeypatch):
             configure_log(LogConfig(format="text"))
             structlog.get_logger("relay").warning("nobody hears this")
             async with open_relay(tmp_path) as running:
-                running.relay._reporter = Reporter(where="", credentials=CREDENTIALS)
+                running.relay._reporter = Reporter()
                 await running.feed(b"a:1|c")
                 await running.delivered("a", 1)
             assert running.relay.status.books().imbalance() == 0
