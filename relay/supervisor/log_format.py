@@ -14,7 +14,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from relay.wording import as_size, number, printable
+from relay.wording import as_clock, as_size, number, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,11 +56,6 @@ def as_date(moment: float) -> str:
     local = time.localtime(moment)
     offset = time.strftime("%z", local)
     return f"{time.strftime('%Y-%m-%d', local)} {offset[:3]}:{offset[3:]}"
-
-
-def as_clock(moment: float) -> str:
-    """Return the local time with seconds: `12:07:10`."""
-    return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
 def as_json(level: str, event: str, fields: Mapping[str, Any], *, now: float) -> str:

@@ -19,8 +19,8 @@ import structlog
 from relay import __version__
 from relay.daemon.health.access_key import describe_key
 from relay.naming.characters import clean_pairs
-from relay.supervisor.log_format import BLOCK, SAYS, as_clock, as_date, wrap
-from relay.wording import as_size, number, plural
+from relay.supervisor.log_format import BLOCK, SAYS, as_date, wrap
+from relay.wording import as_clock, as_size, as_window, number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class Reporter:
         """Report a window: what became of its points, and what was lost since the window reported before."""
         dropped = sum(window.dropped.values())
         says = [
-            _window_label(window),
+            as_window(window.start, window.seconds),
             plural(window.lines, "line"),
             plural(window.points, "point"),
             f"delivered {number(window.delivered)}",
@@ -219,11 +219,6 @@ def _dimensions(relay: Relay) -> Iterator[str]:
     for (key, value), (sent_key, sent) in zip(tags, clean_pairs(tags) if tags else (), strict=True):
         before = "" if (key, value) == (sent_key, sent) else value if key == sent_key else f"{key}={value}"
         yield f"{sent_key}={sent}{f' (from {before})' if before else ''}"
-
-
-def _window_label(window: WindowRecord) -> str:
-    """Return the start of a window; minutes suffice if every window begins with one."""
-    return as_clock(window.start)[: 8 if window.seconds % 60 else 5]
 
 
 def describe_window(stopped: ShutdownReport) -> str:
