@@ -5,15 +5,14 @@ hotpath, naming, jdcloud and delivery implement them without importing this fold
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from relay.ledger import MetricCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from relay.ledger import MetricCounts
     from relay.model import Batch, ClosedWindow, Identity, NoSeries, Point, Resolution
 
 
@@ -128,9 +127,9 @@ class WindowReport:
     """Duration from the swap until the window was stored."""
     late: float
     """Seconds from the window's end until it was stored."""
-    metrics: MetricCounts = field(default_factory=MetricCounts)
+    metrics: MetricCounts
     """Its series and samples, by metric."""
-    new_series: int = 0
+    new_series: int
     """Series that the window before had not; 0 for the first window of a process."""
     over_quota: tuple[int, int] | None = None
     """(requests needed with percentiles, requests allowed), if the percentiles were dropped; else None."""
