@@ -40,13 +40,13 @@ from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.reports.findings import JUDGED, FindingLog
 from relay.daemon.status import Status
 from relay.daemon.windows.records import WindowRecorder
-from relay.daemon.windows.reports import WindowReports
+from relay.daemon.windows.reports import WindowReporter, WindowReports
 from relay.daemon.windows.self_metrics import SelfMetrics
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.directory import encode_place
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
-from relay.ledger import Ledger, WindowRecord
+from relay.ledger import Ledger
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
 from relay.loss_log import LossLog
@@ -75,14 +75,11 @@ _HAND_OVER_SECONDS: Final = 2.0
 """How long a worker that hands over waits for the answers to its requests in flight."""
 
 
-class Reporter(Protocol):
-    """Reports events to the terminal or to the log."""
+class Reporter(WindowReporter, Protocol):
+    """Reports events, windows among them, to the terminal or to the log."""
 
     def started(self, relay: Relay) -> None:
         """Report that the relay is open: sockets are bound, and the state is restored."""
-
-    def closed(self, window: WindowRecord, *, lost: int) -> None:
-        """Report a window, and what was lost since the one before."""
 
     def stopped(self, stopped: ShutdownReport) -> None:
         """Report the end of the relay."""

@@ -25,7 +25,7 @@ _EARLY: Final = 1.5
 """The same from the close, while there is a problem; with `_INTERVAL` below the promised two seconds."""
 
 
-class Reporter(Protocol):
+class WindowReporter(Protocol):
     """Gets the windows."""
 
     def closed(self, window: WindowRecord, *, lost: int) -> None:
@@ -42,7 +42,7 @@ class WindowReports:
 
     def __init__(
         self,
-        reporter: Reporter,
+        reporter: WindowReporter,
         context: Context,
         *,
         spread: Callable[[], float],
