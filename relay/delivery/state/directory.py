@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 # --- paths of the state directory and of the home directory ----------------------------------------------------------
 
 _SYSTEM: Final = Path("/var/lib/statsd-relay")
+_IN_HOME: Final = Path(".local/state/statsd-relay")
 _FOLDER: Final = "state"
 """Folder that the relay makes with mode 0700 in a provided directory: a volume of a container has an owner and a mode
 of its own."""
@@ -64,16 +65,20 @@ def state_directory(spool: SpoolConfig, environ: Mapping[str, str], home: Path |
         return None
     if spool.path:
         return Path(spool.path)
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return _state_folder(Path(given))
+    if given := _given_by_systemd(environ):
+        return _state_folder(given)
     if os.access(_SYSTEM if _SYSTEM.exists() else _SYSTEM.parent, os.W_OK):
         return _state_folder(_SYSTEM)
     if home is None:
         message = f"no state directory: {_SYSTEM} is not writable, and uid {os.geteuid()} has no home directory"
         fix = 'give [spool] path a directory of this user, or "none" to keep requests in memory only; or set HOME'
         raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
-    return home / ".local/state/statsd-relay"
+    return home / _IN_HOME
+
+
+def _given_by_systemd(environ: Mapping[str, str]) -> Path | None:
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else None
 
 
 def _state_folder(provided: Path) -> Path:
@@ -91,10 +96,8 @@ def usual_directories(path: str, environ: Mapping[str, str], home: Path | None) 
     """
     if path:
         return [] if path == "none" else [Path(path)]
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    provided = [Path(given), _SYSTEM] if given else [_SYSTEM]
-    own = [home / ".local/state/statsd-relay"] if home else []
-    return [*map(_state_folder, provided), *own]
+    provided = filter(None, (_given_by_systemd(environ), _SYSTEM))
+    return [*map(_state_folder, provided), *([home / _IN_HOME] if home else [])]
 
 
 # --- the processes of the relay that holds a state directory ----------------------------------------------------------
