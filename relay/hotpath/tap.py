@@ -34,13 +34,13 @@ class TappedLine(NamedTuple):
     """Address of the sender; None: a Unix socket, see `listener`."""
     listener: int
     of: Of
-    """What is known of it: `all` says nothing."""
+    """What is known of it; `all`: nothing."""
     reason: str
     """Why it was rejected, or its samples dropped; "" if that is not known."""
 
 
 class TapCounts(NamedTuple):
-    """Counts since a tap began. matched == hidden + lost + the lines returned, those that are undecided left out."""
+    """Counts since a tap began. matched == hidden + lost + the lines returned; undecided lines are not in it."""
 
     received: int
     """Lines of any kind."""

@@ -121,7 +121,7 @@ class Namer:
         return self._origins.get(metric).rule
 
     def received_name(self, metric: Metric, *, is_derived: bool = False) -> str:
-        """Return a name as lines have it that becomes a metric; `is_derived`: naming added the class to the metric."""
+        """Return the name in the lines of a metric; `is_derived`: naming added the class to the metric."""
         name = metric.name.removesuffix(f".{metric.kind}") if is_derived else metric.name
         return self._origins.get(metric).name or name.removeprefix(self._prefixes[metric.kind])
 

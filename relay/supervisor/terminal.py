@@ -16,7 +16,7 @@ _PAUSE: Final = 0.02
 
 
 class Terminal:
-    """State: whether there was a terminal at the start whose end matters: with nohup it does not."""
+    """State: whether the end of a terminal stops the relay: it had one at the start, and was started without nohup."""
 
     def __init__(self) -> None:
         self._matters = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _is_there()

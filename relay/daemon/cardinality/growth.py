@@ -98,8 +98,8 @@ class MetricHistory:
         """Return the limits that are reached within an hour at the present growth, the next one first.
 
         The growth is the smaller of that over the newest windows and that of the last one: a number that rose once and
-        stays reaches no limit.
-        A tenth of `series` is reserved for overflow series, so others are refused before the number is reached.
+        stays reaches no limit. A tenth of `series` is reserved for overflow series, so others are refused before the
+        number is reached.
         """
         found = sorted(self._approaching(configured), key=lambda one: one.seconds)
         return found[:_LISTED]

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from relay.daemon.health.watch import Findings, Health
 
 TOLD_AT_ONCE: Final = frozenset({"RLY413", "RLY501", "RLY502", "RLY505", "RLY900"})
-"""Codes of events that are in the log before the judge looks; of their findings only the beginning is left out."""
+"""Codes of events that are in the log before the judge looks. The log leaves out the beginning of their findings."""
 JUDGED: Final = frozenset(TABLE) - TOLD_AT_ONCE - {"RLY205", "RLY412"}
-"""Codes whose single events need no line: the finding has their facts. RLY205 and RLY412 have events that are none."""
+"""Codes of single events without a line: the finding has their facts. Some of RLY205 and RLY412 have no finding."""
 _REMINDER_WINDOWS: Final = 10
 _METHODS: Final = {"problem": "error", "warning": "warning", "note": "info"}
 _COUNTS: Final[Mapping[str, Callable[[Counts, str], int]]] = {

@@ -22,7 +22,7 @@ _INTERVAL: Final = 0.25
 _GRACE: Final = 5.0
 """Seconds after the last request of a window was due until its line is written, whatever became of its points."""
 _EARLY: Final = 1.5
-"""The same from the close, while there is a problem; with `_INTERVAL` below the promised two seconds."""
+"""Seconds from the close until the line while there is a problem; `_INTERVAL` more is below the promised 2 s."""
 
 
 class WindowReporter(Protocol):

@@ -95,7 +95,7 @@ class VerdictReporter:
         return pause
 
     def report_exception(self, gate: Gate, error: Exception, *, jitter: float) -> None:
-        """Count and log an exception inside the relay; its line is a warning at any time, since it is for a report."""
+        """Count and log an exception inside the relay. The line has no code, so it is a warning."""
         self._ledger.requests["internal_error"] += 1
         event, told = "internal error, the request is sent again", _describe(error)
         self._loss_log.warn(event, subject=told, reason="internal_error", error=told)
@@ -258,7 +258,7 @@ class Outcomes:
         self._spool.done(lease)
 
     def _remember_whole(self, lease: Lease, outcome: Outcome, detail: str) -> None:
-        """Add a request to the history whose points have one outcome."""
+        """Add a request to the history; all its points have the same outcome."""
         window, wall = lease.batch.window, self._clock.wall()
         request = SentRequest(window=window, at=wall, body=lease.compressed, outcome=outcome, detail=detail, refused={})
         self._history.add(request)

@@ -412,7 +412,7 @@ class PythonHotPath:
         return self._taps.read(number, self._senders.lines)
 
     def overflows(self, identity: Identity) -> bool:
-        """Return whether the newest line of an identity went to an overflow series; so does one that found no room."""
+        """Return whether the newest line of an identity went to an overflow series; an unknown one had no room."""
         return self._store.overflows(identity)
 
     def allow(self, cidrs: Iterable[str]) -> None:

@@ -91,7 +91,7 @@ class Store:
         return identity in self.identities or identity in self.pending
 
     def overflows(self, identity: Identity) -> bool:
-        """Return whether an identity has no series of its own in the open window, or found no room."""
+        """Return whether the series of an identity has no place in the open window; an unknown one had no room."""
         if identity in self.pending:
             return False
         answer = self.identities.find(identity, self.open.start)

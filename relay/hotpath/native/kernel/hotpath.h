@@ -140,7 +140,7 @@ bool hotpath_tee(hotpath *self, const int *fds, size_t count);
 /* Counts a line that its listener rejected. */
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);
 
-/* Says whether the newest line of an identity went to an overflow series; so does one that found no room. */
+/* Says whether the newest line of an identity went to an overflow series; an unknown one had no room. */
 bool hotpath_overflows(hotpath *self, enum kind kind, span name, span tags);
 
 /* --- naming (resolve.c) and windows (windows.c) ------------------------------------------------------------------- */
